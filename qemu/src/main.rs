@@ -1,0 +1,2 @@
+//! The `quartz` command.
+fn main() {}
