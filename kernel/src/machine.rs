@@ -1,0 +1,230 @@
+//! The one loop: harvest → ingest → timers → flush → re-arm → re-check → `hlt`.
+//!
+//! Work per turn is bounded, so that timers and transmission never starve.
+
+use crate::arch::{clock, cpu, interrupts};
+use crate::console::{self, Answer, Command, Console};
+use crate::failure::fail;
+use crate::memory::dma::KernelHal;
+use crate::memory::heap;
+use crate::serial;
+use core::fmt::Write;
+use quartz_abi::{ExitCode, RingStats};
+use quartz_drivers::VirtioNet;
+use quartz_net::{Host, Instant, Snapshot, Stack};
+use virtio_drivers::transport::mmio::MmioTransport;
+use x86_64::instructions::interrupts as cpu_interrupts;
+
+/// Frames taken in before the loop looks at timers and the console again.
+const BUDGET: usize = 64;
+/// Time between two looks at the invariants of the rings, in microseconds.
+const TICK_US: u64 = 100_000;
+
+type Nic = VirtioNet<KernelHal, MmioTransport<'static>>;
+
+/// Everything that the loop turns.
+pub struct Machine {
+    nic: Below,
+    stack: Stack,
+    console: Console,
+    draining: bool,
+    /// The serial port may have more to say.
+    serial_due: bool,
+    next_tick_us: u64,
+    /// When the timer will fire, in microseconds; reprogrammed only when an earlier time is
+    /// wanted or this one has passed.
+    armed_us: u64,
+}
+
+/// What the protocol stack sees of the machine.
+struct Below {
+    device: Nic,
+    boot_us: u64,
+}
+
+impl Host for Below {
+    fn can_transmit(&mut self) -> bool {
+        self.device.can_transmit()
+    }
+
+    fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        self.device.transmit(len, fill).ok()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let heap = heap::usage();
+        Snapshot {
+            boot_us: self.boot_us,
+            rx: self.device.rx_stats(),
+            tx: self.device.tx_stats(),
+            heap_used: heap.used as u64,
+            heap_total: heap.total as u64,
+        }
+    }
+}
+
+impl Machine {
+    /// A machine about to serve; booting took `boot_us`.
+    pub fn new(device: Nic, stack: Stack, boot_us: u64) -> Machine {
+        Machine {
+            nic: Below { device, boot_us },
+            stack,
+            console: Console::new(),
+            draining: false,
+            // What was typed during boot raised its interrupt before anyone listened.
+            serial_due: true,
+            next_tick_us: 0,
+            armed_us: 0,
+        }
+    }
+
+    /// Serves until there is a reason to stop.
+    pub fn run(mut self) -> ! {
+        loop {
+            let busy = self.turn();
+            if !busy {
+                self.sleep();
+            }
+        }
+    }
+
+    /// One turn. Whether there is more to do at once.
+    fn turn(&mut self) -> bool {
+        let now = clock::now();
+        let mut frames = 0;
+        while frames < BUDGET {
+            let Some(frame) = self.nic.device.harvest() else {
+                break;
+            };
+            self.stack
+                .ingest(frame.bytes(), frame.checksum_verified(), &mut self.nic, now);
+            frames += 1;
+        }
+        let pending = self.stack.timers(&mut self.nic, now);
+        self.nic.device.flush();
+        let now_us = now.total_micros() as u64;
+        if now_us >= self.next_tick_us {
+            self.next_tick_us = now_us + TICK_US;
+            self.tick(now, now_us);
+        }
+        self.serial_due |= interrupts::take_serial();
+        if self.serial_due {
+            self.serial_due = self.listen();
+            serial::pump();
+        }
+        if self.draining && self.stack.drained() {
+            log::info!(target: "console", "drained");
+            serial::flush();
+            cpu::exit(ExitCode::CleanStop);
+        }
+        frames == BUDGET || pending || self.serial_due
+    }
+
+    /// The slow look at everything.
+    fn tick(&mut self, now: Instant, now_us: u64) {
+        if let Err(reason) = self.nic.device.tick(now_us) {
+            fail(ExitCode::RingGivenUp, &reason);
+        }
+        if self.nic.device.wants_probe() {
+            self.stack.probe(&mut self.nic, now);
+            self.nic.device.flush();
+        }
+    }
+
+    /// Waits for an interrupt, unless something came up in the meantime.
+    fn sleep(&mut self) {
+        cpu_interrupts::disable();
+        if self.nic.device.rearm() {
+            cpu_interrupts::enable();
+            return;
+        }
+        let now_us = clock::now_us();
+        let due = self
+            .stack
+            .deadline()
+            .map_or(u64::MAX, |at| at.total_micros().max(0) as u64)
+            .min(self.next_tick_us);
+        if due <= now_us {
+            cpu_interrupts::enable();
+            return;
+        }
+        if self.armed_us <= now_us || due < self.armed_us {
+            self.armed_us = due;
+            clock::wake_in(due - now_us);
+        }
+        // `sti` takes effect after the next instruction: an interrupt that came since the check
+        // ends the `hlt`.
+        cpu_interrupts::enable_and_hlt();
+    }
+
+    /// Reads what was typed. Whether there may be more.
+    fn listen(&mut self) -> bool {
+        let mut bytes = [0; serial::RECEIVE];
+        let count = serial::receive(&mut bytes);
+        for &byte in &bytes[..count] {
+            if let Some(command) = self.console.input(byte) {
+                self.obey(command);
+                console::prompt();
+            }
+        }
+        count == bytes.len()
+    }
+
+    fn obey(&mut self, command: Command) {
+        let mut out = Answer;
+        // The console takes everything or drops it, with a count.
+        let _ = match command {
+            Command::Help => console::COMMANDS
+                .iter()
+                .try_for_each(|(name, _, what)| writeln!(out, "{name:10} {what}")),
+            Command::Version => {
+                let s = clock::now_us() / 1_000_000;
+                writeln!(out, "Quartz {}, up {s} s", env!("CARGO_PKG_VERSION"))
+            }
+            Command::Stats => self.print_stats(&mut out),
+            Command::Drain => {
+                self.draining = true;
+                self.stack.drain(clock::now());
+                writeln!(out, "draining")
+            }
+            Command::Unknown => writeln!(out, "unknown command; `help` lists them"),
+        };
+    }
+
+    fn print_stats(&self, out: &mut Answer) -> core::fmt::Result {
+        let heap = heap::usage();
+        print_ring(out, "rx", &self.nic.device.rx_stats())?;
+        print_ring(out, "tx", &self.nic.device.tx_stats())?;
+        writeln!(out, "{}", self.stack.stats())?;
+        writeln!(
+            out,
+            "heap {} of {} bytes, serial dropped {}, unexpected interrupts {}",
+            heap.used,
+            heap.total,
+            serial::dropped(),
+            crate::arch::interrupts::unexpected()
+        )
+    }
+}
+
+fn print_ring(out: &mut Answer, name: &str, r: &RingStats) -> core::fmt::Result {
+    writeln!(
+        out,
+        "{name}: size {} avail {} used {} gap {} free {} harvested {} posted {} kicks {} \
+         interrupts {} spurious {} missed {} rekicks {} bad {} resets {}",
+        r.size,
+        r.avail_idx,
+        r.used_idx,
+        r.gap,
+        r.free,
+        r.harvested,
+        r.posted,
+        r.kicks,
+        r.interrupts,
+        r.spurious,
+        r.missed_interrupts,
+        r.rekicks,
+        r.bad_used,
+        r.resets
+    )
+}
