@@ -31,9 +31,9 @@ pub struct Machine {
     /// The serial port may have more to say.
     serial_due: bool,
     next_tick_us: u64,
-    /// When the timer will fire, in microseconds; reprogrammed only when an earlier time is
-    /// wanted or this one has passed.
-    armed_us: u64,
+    /// When the timer will fire, in microseconds; reprogrammed only when it has fired or an
+    /// earlier time is wanted.
+    armed_us: Option<u64>,
 }
 
 /// What the protocol stack sees of the machine.
@@ -74,7 +74,7 @@ impl Machine {
             // What was typed during boot raised its interrupt before anyone listened.
             serial_due: true,
             next_tick_us: 0,
-            armed_us: 0,
+            armed_us: None,
         }
     }
 
@@ -148,8 +148,14 @@ impl Machine {
             cpu_interrupts::enable();
             return;
         }
-        if self.armed_us <= now_us || due < self.armed_us {
-            self.armed_us = due;
+        // The flag and not the clock says whether the timer is spent: the two differ by the
+        // error of the clock's measurement, and a spent timer taken for a running one would
+        // never wake us.
+        if interrupts::take_timer() {
+            self.armed_us = None;
+        }
+        if self.armed_us.is_none_or(|armed| due < armed) {
+            self.armed_us = Some(due);
             clock::wake_in(due - now_us);
         }
         // `sti` takes effect after the next instruction: an interrupt that came since the check

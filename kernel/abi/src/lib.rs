@@ -1,7 +1,7 @@
 //! What the guest and the programs outside it agree on, byte for byte.
 //!
-//! Owns the documented formats: the guest's command line, its exit codes and the ring figures that
-//! `/stats.json` and the black box carry. Both sides link this crate, so neither can drift.
+//! Owns the documented formats: the guest's command line, its exit codes, the ring figures that
+//! `/stats.json` carries, and the black box. Both sides link this crate, so neither can drift.
 //! It never does anything: no device, no clock, no allocation, no unsafe code.
 #![no_std]
 #![deny(unsafe_code)]
@@ -9,10 +9,12 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod blackbox;
 pub mod cmdline;
 pub mod exit;
 pub mod ring;
 
+pub use blackbox::{BlackBox, Event, EventKind};
 pub use cmdline::{CommandLine, CommandLineError};
 pub use exit::ExitCode;
 pub use ring::RingStats;

@@ -17,12 +17,18 @@ pub const SPURIOUS: u8 = 0xff;
 /// What the network device's interrupts said.
 pub static NIC_LINE: InterruptLine = InterruptLine::new();
 static NIC_PORT: Once<InterruptPort> = Once::new();
+static TIMER_FIRED: AtomicBool = AtomicBool::new(false);
 static SERIAL_NOTED: AtomicBool = AtomicBool::new(false);
 static UNEXPECTED: AtomicU32 = AtomicU32::new(0);
 
 /// Gives the handler the device's interrupt registers. Before this, its line must not be routed.
 pub fn set_nic(port: InterruptPort) {
     NIC_PORT.call_once(|| port);
+}
+
+/// Whether the timer fired since the last call.
+pub fn take_timer() -> bool {
+    TIMER_FIRED.load(Relaxed) && TIMER_FIRED.swap(false, Relaxed)
 }
 
 /// Whether the serial port wanted service since the last call.
@@ -38,8 +44,7 @@ pub fn unexpected() -> u32 {
 /// Called by the stubs with interrupts off.
 pub extern "C" fn dispatch(vector: u64) {
     match vector as u8 {
-        // The interrupt did its work when it ended `hlt`; the loop looks at what is due.
-        TIMER => {}
+        TIMER => TIMER_FIRED.store(true, Relaxed),
         SERIAL => SERIAL_NOTED.store(true, Relaxed),
         NIC => {
             // The device holds its line until it is told: before the end of interrupt, or the
