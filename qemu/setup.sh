@@ -1,0 +1,96 @@
+#!/bin/bash
+# Installs what is missing, and says so in one line; quiet and instant when nothing is.
+#
+#   qemu/setup.sh run     what building and running take: a linker, QEMU, the Rust sources
+#   qemu/setup.sh test    and what the tests drive the guest with: curl, wrk, Chromium, a real site
+#
+# Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
+# serve is unpacked below target/, not installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+    printf 'quartz: set-up: %s\n' "$*" >&2
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+mode=${1:-run}
+missing=()
+has cc && has objcopy && has addr2line || missing+=(build-essential)
+has qemu-system-x86_64 || missing+=(qemu-system-x86)
+case $mode in
+run) ;;
+test)
+    has curl || missing+=(curl)
+    has wrk || missing+=(wrk)
+    PATH="$PATH:/usr/sbin:/sbin" has ip || missing+=(iproute2)
+    has chromium || missing+=(chromium)
+    ;;
+*) fail "unknown mode '$mode': run or test" ;;
+esac
+
+# The manual: installed, unpacked by an earlier set-up, or missing.
+manual=target/manual/usr/share/doc/postgresql-doc-15/html
+fetch_manual=no
+if [ "$mode" = test ] && [ ! -e /usr/share/doc/postgresql-doc-15/html/index.html ] && [ ! -e "$manual/index.html" ]; then
+    fetch_manual=yes
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Runs a command quietly; its output is shown if it fails.
+quietly() {
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        return 1
+    fi
+}
+
+if [ ${#missing[@]} -gt 0 ] || [ $fetch_manual = yes ]; then
+    wanted="${missing[*]}"
+    [ $fetch_manual = yes ] && wanted="$wanted${wanted:+ }postgresql-doc-15 (unpacked in target/)"
+    has apt-get || fail "missing: $wanted; there is no apt-get here, please install the equivalent packages"
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        if has sudo && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+            as_root=(sudo)
+        elif [ ${#missing[@]} -gt 0 ]; then
+            fail "missing: $wanted; neither root nor sudo, please run as root: apt-get install ${missing[*]}"
+        fi
+    fi
+    printf 'quartz: installing %s\n' "$wanted" >&2
+    if [ "$(id -u)" = 0 ] || [ ${#as_root[@]} -gt 0 ]; then
+        # A failed update alone is no reason to stop: the lists may be good enough.
+        quietly "${as_root[@]}" apt-get -q update || true
+    fi
+    if [ ${#missing[@]} -gt 0 ]; then
+        quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" ||
+            fail "apt-get could not install ${missing[*]} (its last lines stand above)"
+    fi
+    if [ $fetch_manual = yes ]; then
+        rm -rf target/manual
+        mkdir -p target/manual
+        (cd target/manual && quietly apt-get -q download postgresql-doc-15) ||
+            fail "apt-get could not download postgresql-doc-15 (its last lines stand above)"
+        quietly dpkg-deb -x target/manual/postgresql-doc-15_*.deb target/manual ||
+            fail "could not unpack postgresql-doc-15"
+        rm -f target/manual/*.deb
+        [ -e "$manual/index.html" ] || fail "postgresql-doc-15 has no HTML manual where it should be"
+    fi
+fi
+
+# rust-toolchain.toml names compiler and components; rustup fetches them when cargo first runs.
+has cargo || fail "cargo is missing: install Rust with rustup (https://rustup.rs), then try again"
+rust_source="$(rustc --print sysroot 2>"$log" || true)/lib/rustlib/src/rust/library/core/src/lib.rs"
+if [ ! -e "$rust_source" ]; then
+    has rustup || fail "the Rust sources are missing and there is no rustup to fetch them: install Rust with rustup (https://rustup.rs)"
+    printf 'quartz: installing the Rust toolchain of rust-toolchain.toml with rust-src, rustfmt, clippy\n' >&2
+    version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    quietly rustup toolchain install "$version" --profile minimal --component rust-src --component rustfmt --component clippy ||
+        fail "rustup could not install the toolchain (its last lines stand above)"
+fi

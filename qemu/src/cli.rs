@@ -1,0 +1,144 @@
+//! The words of the command line, each defined once: from here come parsing, `--help`, the manual
+//! page and the completions.
+
+use crate::accelerator::Wanted;
+use crate::memory::Memory;
+use crate::network::Network;
+use crate::outcome;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Serve web sites from a unikernel in a QEMU microvm.
+#[derive(Debug, Parser)]
+#[command(name = "quartz", version, about, after_long_help = outcome::table())]
+#[command(max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a site image out of a directory
+    ///
+    /// The image is a plain tar with the directory's files, the same bytes for the same directory.
+    Pack(PackArgs),
+    /// Start a guest, serve until Ctrl-C, then drain and stop
+    ///
+    /// Prints one line, `quartz: serving http://...`, to standard output once the guest has
+    /// answered a request. The guest's log goes to standard error. Ctrl-C, SIGTERM or SIGHUP lets
+    /// the guest finish what it is answering and stops it; a second one does not wait for that.
+    #[command(after_long_help = outcome::table())]
+    Run(RunArgs),
+}
+
+/// What `quartz pack` takes.
+#[derive(Args, Debug)]
+pub struct PackArgs {
+    /// The directory with the site
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where to write the image; `-` is standard output
+    #[arg(short, long, value_name = "FILE", default_value = "site.tar")]
+    pub output: PathBuf,
+    /// Take hidden files in too
+    ///
+    /// Names that begin with a dot (.git, .env) are left out otherwise, except .well-known.
+    #[arg(long)]
+    pub hidden: bool,
+}
+
+/// What `quartz run` takes.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The site: a directory, or an image made by `quartz pack` or `tar cf`
+    ///
+    /// Without one the kernel serves its own demo site.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub site: Option<PathBuf>,
+    /// Port of 127.0.0.1 to serve on; 0 takes a free one
+    ///
+    /// With a tap the guest has an address of its own and its port comes by --append port=N.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// How the guest is attached: `user`, or `tap:NAME` for an existing tap device
+    ///
+    /// With `user` the guest reaches nothing by itself; the host's port is forwarded to it. With a
+    /// tap it is a host on that network: 10.0.2.15/24 with gateway 10.0.2.2, or what --append says
+    /// (`ip=ADDR/LEN gw=ADDR`, or `ip=dhcp`).
+    #[arg(long, value_name = "NET", default_value_t = Network::User)]
+    pub net: Network,
+    /// Memory of the guest
+    #[arg(long, value_name = "SIZE", default_value_t = Memory::mib(64))]
+    pub mem: Memory,
+    /// The kernel [default: the one built with this program]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// What runs the guest: `auto` takes KVM if a guest really runs on it
+    #[arg(long, value_enum, default_value_t = Wanted::Auto)]
+    pub accel: Wanted,
+    /// Words for the guest's command line
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub append: String,
+    /// Port of 127.0.0.1 that leads to the guest's admin port; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    pub admin_port: Option<u16>,
+    /// The QEMU program
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let cli = Cli::parse_from(["quartz", "run"]);
+        let Command::Run(run) = cli.command else {
+            panic!("not run");
+        };
+        assert_eq!(
+            (run.port, run.mem, run.net),
+            (8080, Memory::mib(64), Network::User)
+        );
+        assert!(run.site.is_none() && run.kernel.is_none() && run.append.is_empty());
+    }
+
+    #[test]
+    fn the_help_tells_the_exit_statuses() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("Exit status:"), "{help}");
+        assert!(
+            help.contains(quartz_abi::ExitCode::RingGivenUp.message()),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for words in [
+            ["run", "--port=65536"],
+            ["run", "--mem=lots"],
+            ["run", "--net=bridge"],
+            ["run", "--accel=hvf"],
+            ["walk", "--port=1"],
+        ] {
+            let words = ["quartz"].into_iter().chain(words);
+            assert!(Cli::try_parse_from(words).is_err());
+        }
+    }
+}

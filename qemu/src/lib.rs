@@ -1,0 +1,44 @@
+//! The host side of Quartz: packs sites, starts guests in QEMU, watches them and stops them.
+//!
+//! Owns everything that runs on the host: the `quartz` command, the QEMU command line, the life
+//! of the QEMU process, and what a person reads when something is wrong. Every wait in it has a
+//! deadline, and no path leaves a process or a file behind.
+//! It never holds guest code, and shares nothing with the guest but the formats of `quartz-abi`.
+//!
+//! | a command | is made of |
+//! | --- | --- |
+//! | [`cli`] | the words of the command line, each defined once |
+//! | [`pack`] | a directory becomes a site image |
+//! | [`run`] | a guest from start to stop, in the foreground |
+//!
+//! | a guest | is made of |
+//! | --- | --- |
+//! | [`machine`] | the QEMU command line |
+//! | [`program`], [`image`], [`memory`], [`network`], [`port`], [`site`] | its parts, checked before anything starts |
+//! | [`accelerator`] | KVM if it really works here, else TCG |
+//! | [`guest`], [`spawn`], [`signals`] | the QEMU process: start, wait, stop |
+//! | [`journal`], [`monitor`], [`http`] | what it says: serial line, QMP, HTTP |
+//! | [`outcome`] | how it ended, as a message and an exit status |
+#![deny(unsafe_code)]
+
+pub mod accelerator;
+pub mod cli;
+pub mod error;
+pub mod guest;
+pub mod http;
+pub mod image;
+pub mod journal;
+pub mod machine;
+pub mod memory;
+pub mod monitor;
+pub mod network;
+pub mod outcome;
+pub mod pack;
+pub mod port;
+pub mod program;
+pub mod run;
+pub mod signals;
+pub mod site;
+pub mod spawn;
+
+pub use error::Error;

@@ -1,0 +1,73 @@
+//! How a command ended: one table of exit statuses, and the one place that prints messages.
+
+use quartz_abi::ExitCode;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
+
+/// The command could not do what was asked; the message says why.
+pub const FAILED: u8 = 1;
+/// The command line is wrong (clap's own status).
+pub const USAGE: u8 = 2;
+/// The guest did not stop when asked and was ended by force.
+pub const FORCED: u8 = 3;
+/// QEMU ended without a word from the guest.
+pub const QEMU_ENDED: u8 = 4;
+/// The guest did not answer in time.
+pub const NO_ANSWER: u8 = 5;
+
+/// The exit status that stands for a guest's exit code: 0 for a clean stop, else the code itself.
+#[must_use]
+pub fn status(code: ExitCode) -> u8 {
+    match code {
+        ExitCode::CleanStop => 0,
+        // Codes lie between 0x10 and 0x7f: QEMU's status has room for seven bits.
+        other => other as u8,
+    }
+}
+
+/// The table of exit statuses, as `--help` prints it.
+#[must_use]
+pub fn table() -> String {
+    let own = [
+        (0, "done; for a guest: it stopped as asked"),
+        (FAILED, "could not be done, the message says why"),
+        (USAGE, "wrong command line"),
+        (
+            FORCED,
+            "the guest did not stop when asked and was ended by force",
+        ),
+        (QEMU_ENDED, "QEMU ended without a word from the guest"),
+        (NO_ANSWER, "the guest did not answer in time"),
+    ];
+    let guest = ExitCode::ALL
+        .into_iter()
+        .filter(|code| status(*code) != 0)
+        .map(|code| (status(code), code.message()));
+    let mut text = String::from("Exit status:\n");
+    for (status, meaning) in own.into_iter().chain(guest) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {status:>3}  {meaning}");
+    }
+    text
+}
+
+/// Prints a message for the person at the terminal. If nobody reads it, it is lost.
+pub fn say(message: &dyn Display) {
+    let _ = writeln!(std::io::stderr().lock(), "quartz: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_different() {
+        let mut seen = vec![0, FAILED, USAGE, FORCED, QEMU_ENDED, NO_ANSWER];
+        seen.extend(ExitCode::ALL.into_iter().map(status).filter(|s| *s != 0));
+        let all = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+        assert_eq!(table().lines().count(), all + 1);
+    }
+}

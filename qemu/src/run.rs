@@ -1,0 +1,363 @@
+//! `quartz run`: a guest from start to stop, in the foreground.
+
+use crate::accelerator;
+use crate::cli::RunArgs;
+use crate::error::Error;
+use crate::guest::{Ending, Guest, Means, Patience};
+use crate::http;
+use crate::image::Image;
+use crate::journal::Journal;
+use crate::machine::{Attachment, Forward, Machine};
+use crate::memory::Memory;
+use crate::network::{self, Network};
+use crate::outcome;
+use crate::port;
+use crate::program;
+use crate::signals::{Signals, wait_any};
+use crate::site::Site;
+use quartz_abi::ExitCode;
+use quartz_abi::cmdline::{CommandLine, Ipv4Setup};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the first answer may take.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How long the first try to get an answer waits; each later one waits twice as long.
+const FIRST_TRY: Duration = Duration::from_millis(100);
+/// The longest that a try waits.
+const LONGEST_TRY: Duration = Duration::from_secs(3);
+/// The pause before the next try when nobody listens yet.
+const PAUSE: Duration = Duration::from_millis(2);
+/// Memory that the guest needs besides its image and the site: page tables, rings, some
+/// connections. A guest that needs more says so itself.
+const LEAST_FREE: u64 = 1 << 20;
+/// Lines of the serial log that an error shows.
+const SHOWN: usize = 8;
+
+/// `quartz run`.
+///
+/// # Errors
+/// The guest could not be started, did not answer, or did not end as asked.
+pub fn main(args: &RunArgs) -> Result<(), Error> {
+    let mut plan = Plan::of(args)?;
+    let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
+    let mut guest = Guest::start(&plan.machine, true)?;
+    let mut served = serve(&mut guest, &plan, &signals);
+    if served.is_err() && plan.machine.sandbox && has_no_sandbox(&guest) {
+        outcome::say(&"this QEMU has no sandbox; going on without");
+        plan.machine.sandbox = false;
+        guest = Guest::start(&plan.machine, true)?;
+        served = serve(&mut guest, &plan, &signals);
+    }
+    if let Err(error) = served {
+        // The cause counts, not how the guest took the kill.
+        let _ = guest.kill();
+        return Err(error);
+    }
+    stop(&mut guest, &signals)
+}
+
+/// Whether QEMU ended because it was built without seccomp.
+fn has_no_sandbox(guest: &Guest) -> bool {
+    let complaints = guest.complaints().since(0);
+    complaints
+        .iter()
+        .any(|c| c.contains("sandbox") || c.contains("seccomp"))
+}
+
+/// Where the site is reached.
+#[derive(Clone, Copy)]
+enum Target {
+    /// There.
+    At(SocketAddr),
+    /// At this port of the address that the guest gets, which its log tells.
+    ByDhcp(u16),
+}
+
+/// A machine that was checked, and where it will answer.
+struct Plan {
+    machine: Machine,
+    target: Target,
+    /// Ports of the host that QEMU will listen on.
+    ports: Vec<u16>,
+    admin: Option<u16>,
+}
+
+impl Plan {
+    /// Checks everything that can be checked before something is started.
+    fn of(args: &RunArgs) -> Result<Plan, Error> {
+        let line = CommandLine::parse(&args.append).map_err(|e| Error::Append(e.to_string()))?;
+        let qemu = program::find(args.qemu.as_deref())?;
+        let image = Image::find(args.kernel.as_deref())?;
+        let (attachment, target, ports) = attach(args, &line)?;
+        let site = args.site.as_deref().map(Site::open).transpose()?;
+        fits(&image, site.as_ref(), args.mem)?;
+        let mut machine = Machine::new(image.path);
+        machine.accelerator = accelerator::choose(args.accel, &qemu, &machine.kernel)?;
+        machine.qemu = qemu;
+        machine.memory = args.mem;
+        machine.site = site.map(Arc::new);
+        machine.attachment = attachment;
+        machine.append = args.append.clone();
+        Ok(Plan {
+            machine,
+            target,
+            admin: ports.get(1).copied(),
+            ports,
+        })
+    }
+}
+
+/// The network that was asked for, the address of the site on it, and the host's ports.
+fn attach(args: &RunArgs, line: &CommandLine) -> Result<(Attachment, Target, Vec<u16>), Error> {
+    let guest = match line.ipv4 {
+        Ipv4Setup::Static { address, .. } => Some(address),
+        Ipv4Setup::Dhcp => None,
+    };
+    match &args.net {
+        Network::User => {
+            // QEMU's DHCP server gives the first address of its range.
+            let guest = guest.unwrap_or(Ipv4Addr::new(10, 0, 2, 15));
+            network::check_user(guest)?;
+            let mut forwards = vec![Forward {
+                host: port::free(args.port)?,
+                guest: SocketAddrV4::new(guest, line.port),
+            }];
+            if let Some(admin_port) = args.admin_port {
+                let Some(admin) = line.admin else {
+                    let text =
+                        "--admin-port needs the guest's admin port, which `admin=off` turns off";
+                    return Err(Error::Append(text.into()));
+                };
+                forwards.push(Forward {
+                    host: port::free(admin_port)?,
+                    guest: SocketAddrV4::new(guest, admin),
+                });
+            }
+            let ports: Vec<u16> = forwards.iter().map(|forward| forward.host).collect();
+            let target = Target::At(SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])));
+            Ok((Attachment::User(forwards), target, ports))
+        }
+        Network::Tap(name) => {
+            network::check_tap(name)?;
+            let target = match guest {
+                Some(guest) => Target::At(SocketAddr::from((guest, line.port))),
+                None => Target::ByDhcp(line.port),
+            };
+            Ok((Attachment::Tap(name.clone()), target, Vec::new()))
+        }
+    }
+}
+
+fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error> {
+    let site = site.map_or(0, |site| site.bytes);
+    let needed = image.end + site + LEAST_FREE;
+    if needed <= memory.bytes() {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        kernel: image.end.div_ceil(1024),
+        site: site.div_ceil(1024),
+        memory,
+        enough: Memory::holding(needed),
+    })
+}
+
+/// Waits for the first answer, says so, and goes on until the guest ends or a signal comes.
+fn serve(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error> {
+    let watch = Error::system("cannot watch the guest");
+    let began = Instant::now();
+    let prober = Prober::start(plan.target, guest, began + FIRST_ANSWER)
+        .map_err(Error::system("cannot start a thread"))?;
+    let fds = [guest.as_fd(), signals.as_fd(), prober.answered.as_fd()];
+    let ready = wait_any(&fds, Some(began + FIRST_ANSWER)).map_err(watch)?;
+    if !ready[0] && !ready[1] {
+        let Some(address) = prober.answer() else {
+            return Err(no_answer(guest));
+        };
+        announce(address, plan, began.elapsed());
+        let fds = [guest.as_fd(), signals.as_fd()];
+        wait_any(&fds, None).map_err(Error::system("cannot watch the guest"))?;
+    }
+    match guest.wait(Instant::now())? {
+        Some(Ending::Code(ExitCode::CleanStop)) | None => Ok(()),
+        Some(ending) => Err(explain(guest, plan, ending)),
+    }
+}
+
+fn announce(address: SocketAddr, plan: &Plan, after: Duration) {
+    let mut stdout = io::stdout().lock();
+    let port = match address.port() {
+        80 => String::new(),
+        port => format!(":{port}"),
+    };
+    // If nobody reads it, it is lost.
+    let _ = writeln!(stdout, "quartz: serving http://{}{port}/", address.ip());
+    let _ = stdout.flush();
+    let accelerator = plan.machine.accelerator;
+    let ms = after.as_millis();
+    outcome::say(&format_args!(
+        "first answer after {ms} ms, on {accelerator}"
+    ));
+    if let Some(port) = plan.admin {
+        outcome::say(&format_args!("admin endpoints on http://127.0.0.1:{port}/"));
+    }
+}
+
+/// Lets the guest drain, or stops it harder, and judges how it ended.
+fn stop(guest: &mut Guest, signals: &Signals) -> Result<(), Error> {
+    signals.take();
+    if guest.wait(Instant::now())?.is_none() {
+        outcome::say(&"stopping: the guest finishes what it is answering (Ctrl-C again: at once)");
+    }
+    match guest.stop(Patience::default(), Some(signals))? {
+        (Ending::Code(ExitCode::CleanStop), _) => {
+            outcome::say(&ExitCode::CleanStop);
+            Ok(())
+        }
+        (ending @ Ending::Code(_), _) | (ending, Means::Itself | Means::Drain) => {
+            Err(Error::Ended {
+                ending,
+                advice: String::new(),
+            })
+        }
+        (_, means) => Err(Error::Forced(means.name())),
+    }
+}
+
+fn no_answer(guest: &Guest) -> Error {
+    let lines = guest.journal().tail(SHOWN);
+    let seen = if lines.is_empty() {
+        "it said nothing on its serial line".to_owned()
+    } else {
+        format!("the last on its serial line was:\n  {}", lines.join("\n  "))
+    };
+    Error::NoAnswer {
+        seconds: FIRST_ANSWER.as_secs(),
+        seen,
+    }
+}
+
+/// What an unasked end means, from the guest's code and from what QEMU complained about.
+fn explain(guest: &Guest, plan: &Plan, ending: Ending) -> Error {
+    let complaints = guest.complaints().since(0);
+    if ending == Ending::Qemu(1) {
+        for complaint in &complaints {
+            if complaint.contains("host forwarding rule")
+                && let Some(port) = plan.ports.iter().find(|p| names_port(complaint, **p))
+            {
+                return port::taken(*port).into();
+            }
+            if let Attachment::Tap(name) = &plan.machine.attachment
+                && let Some(error) = network::explain_tap(name, complaint)
+            {
+                return error.into();
+            }
+        }
+    }
+    let advice = match ending {
+        Ending::Code(ExitCode::OutOfMemory) => {
+            "; give it more with --mem (make run MEM=...)".into()
+        }
+        Ending::Code(ExitCode::Panic | ExitCode::Exception) => {
+            "; its report stands above".to_owned()
+        }
+        Ending::Code(ExitCode::BadSite) => "; an image is made by `quartz pack` or `tar cf`".into(),
+        Ending::Code(_) => String::new(),
+        Ending::Qemu(_) | Ending::Signal(_) => match complaints.last() {
+            Some(last) => format!(": {last}"),
+            None => String::new(),
+        },
+    };
+    Error::Ended { ending, advice }
+}
+
+fn names_port(complaint: &str, port: u16) -> bool {
+    complaint.contains(&format!(":{port}-"))
+}
+
+/// Asks the guest until it answers, on a thread of its own.
+struct Prober {
+    /// Can be read, or is at its end, when the asking is over.
+    answered: UnixStream,
+    found: Arc<Mutex<Option<SocketAddr>>>,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Prober {
+    fn start(target: Target, guest: &Guest, deadline: Instant) -> io::Result<Prober> {
+        let (answered, done) = UnixStream::pair()?;
+        let given_up = Arc::new(AtomicBool::new(false));
+        let found = Arc::new(Mutex::new(None));
+        let prober = Prober {
+            answered,
+            found: Arc::clone(&found),
+            given_up: Arc::clone(&given_up),
+        };
+        let journal = Arc::clone(guest.journal());
+        thread::Builder::new()
+            .name("prober".into())
+            .spawn(move || {
+                let address = match target {
+                    Target::At(address) => Some(address),
+                    Target::ByDhcp(port) => address_by_dhcp(&journal, deadline)
+                        .map(|address| SocketAddr::from((address, port))),
+                };
+                if let Some(address) = address
+                    && first_answer(address, deadline, &given_up)
+                {
+                    *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+                }
+                drop(done);
+            })?;
+        Ok(prober)
+    }
+
+    /// The address that answered, once the asking is over.
+    fn answer(&self) -> Option<SocketAddr> {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The address that the guest's log says it got by DHCP.
+fn address_by_dhcp(journal: &Journal, deadline: Instant) -> Option<Ipv4Addr> {
+    let told = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        let address = line
+            .split(|c: char| !c.is_ascii_digit() && c != '.')
+            .find_map(|word| word.trim_matches('.').parse().ok());
+        address.filter(|_| line.contains("dhcp"))
+    };
+    let line = journal.wait_for(0, deadline, |line| told(line).is_some())?;
+    told(&line)
+}
+
+/// Whether `address` answers HTTP before the deadline.
+fn first_answer(address: SocketAddr, deadline: Instant, given_up: &AtomicBool) -> bool {
+    let mut patience = FIRST_TRY;
+    while Instant::now() < deadline && !given_up.load(Ordering::Relaxed) {
+        let until = deadline.min(Instant::now() + patience);
+        match http::get(address, "/healthz", until) {
+            Ok(_) => return true,
+            // QEMU took the connection before the guest was there, and asks it again too late:
+            // a new connection makes it ask at once.
+            Err(e) if e.kind() == io::ErrorKind::TimedOut => {
+                patience = LONGEST_TRY.min(patience * 2);
+            }
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+    false
+}
