@@ -4,6 +4,7 @@
 //! It never allocates, takes no lock that the failing code may hold, and never returns.
 
 use crate::arch::cpu;
+use crate::blackbox;
 use crate::memory::layout;
 use crate::serial;
 use core::alloc::Layout;
@@ -30,6 +31,7 @@ pub fn report(
         cpu::exit(code);
     }
     x86_64::instructions::interrupts::disable();
+    blackbox::fail(code, headline);
     let mut out = serial::emergency();
     // Writing to the port cannot fail: what it does not take in time is lost.
     let _ = writeln!(out, "\nFATAL: {headline}");
@@ -45,6 +47,7 @@ pub fn report(
 
 /// Refuses to start for a reason that lies outside the kernel: no backtrace would help.
 pub fn refuse(code: ExitCode, headline: &dyn Display) -> ! {
+    blackbox::fail(code, headline);
     let mut out = serial::emergency();
     let _ = writeln!(out, "\nFATAL: {headline}");
     let _ = writeln!(out, "exit code {:#x}: {code}", code as u32);

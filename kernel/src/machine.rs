@@ -3,13 +3,15 @@
 //! Work per turn is bounded, so that timers and transmission never starve.
 
 use crate::arch::{clock, cpu, interrupts};
+use crate::blackbox;
 use crate::console::{self, Answer, Command, Console};
 use crate::failure::fail;
 use crate::memory::dma::KernelHal;
 use crate::memory::heap;
 use crate::serial;
 use core::fmt::Write;
-use quartz_abi::{ExitCode, RingStats};
+use quartz_abi::blackbox::NO_QUEUE;
+use quartz_abi::{Event, EventKind, ExitCode, RingStats};
 use quartz_drivers::VirtioNet;
 use quartz_net::{Host, Instant, Snapshot, Stack};
 use virtio_drivers::transport::mmio::MmioTransport;
@@ -80,6 +82,13 @@ impl Machine {
 
     /// Serves until there is a reason to stop.
     pub fn run(mut self) -> ! {
+        blackbox::record(Event {
+            kind: EventKind::Boot,
+            queue: NO_QUEUE,
+            count: 0,
+            a: self.nic.boot_us,
+            b: 0,
+        });
         loop {
             let busy = self.turn();
             if !busy {
@@ -122,6 +131,11 @@ impl Machine {
 
     /// The slow look at everything.
     fn tick(&mut self, now: Instant, now_us: u64) {
+        blackbox::look(
+            now_us,
+            &self.nic.device.rx_stats(),
+            &self.nic.device.tx_stats(),
+        );
         if let Err(reason) = self.nic.device.tick(now_us) {
             fail(ExitCode::RingGivenUp, &reason);
         }

@@ -16,6 +16,7 @@
 extern crate alloc;
 
 mod arch;
+mod blackbox;
 mod boot;
 mod console;
 mod failure;

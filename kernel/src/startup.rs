@@ -1,6 +1,7 @@
 //! Boot, in order: console, processor tables, memory, time, device, site, stack.
 
 use crate::arch::{apic, clock, cpu, gdt, idt, interrupts, paging, random, rtc};
+use crate::blackbox;
 use crate::boot;
 use crate::console;
 use crate::failure::refuse;
@@ -46,6 +47,9 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         memory.free / 1024
     );
 
+    let wall_clock = rtc::unix_seconds();
+    blackbox::init(wall_clock);
+
     let command_line = command_line();
     logger::set_level(command_line.log);
     if let Some(fault) = command_line.provoke {
@@ -86,7 +90,7 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         nic.slot, nic.pin, device.rx_stats().size, device.tx_stats().size
     );
 
-    let stack = network(&command_line, &device, load_site(site));
+    let stack = network(&command_line, &device, load_site(site), wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
     Machine::new(device, stack, clock::now_us())
@@ -187,6 +191,7 @@ fn network(
     command_line: &CommandLine,
     device: &VirtioNet<KernelHal, MmioTransport>,
     site: Site,
+    wall_clock: Option<u64>,
 ) -> Stack {
     let (seed, source) = random::seed();
     if source == random::Source::Jitter {
@@ -209,7 +214,7 @@ fn network(
         time_wait: Duration::from_secs(u64::from(command_line.time_wait_s)),
         seed,
         version: env!("CARGO_PKG_VERSION"),
-        wall_clock: rtc::unix_seconds(),
+        wall_clock,
     };
     match Stack::new(config, site, clock::now()) {
         Ok(stack) => stack,
