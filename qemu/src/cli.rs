@@ -90,6 +90,10 @@ pub struct RunArgs {
     /// Port of 127.0.0.1 that leads to the guest's admin port; 0 takes a free one
     #[arg(long, value_name = "PORT")]
     pub admin_port: Option<u16>,
+    /// Seconds that the guest has for its first answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub answer_within: u64,
     /// The QEMU program
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,

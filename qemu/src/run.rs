@@ -26,8 +26,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the first answer may take.
-const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// How long the first try to get an answer waits; each later one waits twice as long.
 const FIRST_TRY: Duration = Duration::from_millis(100);
 /// The longest that a try waits.
@@ -87,6 +85,8 @@ struct Plan {
     /// Ports of the host that QEMU will listen on.
     ports: Vec<u16>,
     admin: Option<u16>,
+    /// How long the first answer may take.
+    patience: Duration,
 }
 
 impl Plan {
@@ -108,6 +108,7 @@ impl Plan {
         Ok(Plan {
             machine,
             target,
+            patience: Duration::from_secs(args.answer_within),
             admin: ports.get(1).copied(),
             ports,
         })
@@ -173,13 +174,13 @@ fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error>
 fn serve(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error> {
     let watch = Error::system("cannot watch the guest");
     let began = Instant::now();
-    let prober = Prober::start(plan.target, guest, began + FIRST_ANSWER)
+    let prober = Prober::start(plan.target, guest, began + plan.patience)
         .map_err(Error::system("cannot start a thread"))?;
     let fds = [guest.as_fd(), signals.as_fd(), prober.answered.as_fd()];
-    let ready = wait_any(&fds, Some(began + FIRST_ANSWER)).map_err(watch)?;
+    let ready = wait_any(&fds, Some(began + plan.patience)).map_err(watch)?;
     if !ready[0] && !ready[1] {
         let Some(address) = prober.answer() else {
-            return Err(no_answer(guest));
+            return Err(no_answer(guest, plan.patience));
         };
         announce(address, plan, began.elapsed());
         let fds = [guest.as_fd(), signals.as_fd()];
@@ -231,7 +232,7 @@ fn stop(guest: &mut Guest, signals: &Signals) -> Result<(), Error> {
     }
 }
 
-fn no_answer(guest: &Guest) -> Error {
+fn no_answer(guest: &Guest, patience: Duration) -> Error {
     let lines = guest.journal().tail(SHOWN);
     let seen = if lines.is_empty() {
         "it said nothing on its serial line".to_owned()
@@ -239,7 +240,7 @@ fn no_answer(guest: &Guest) -> Error {
         format!("the last on its serial line was:\n  {}", lines.join("\n  "))
     };
     Error::NoAnswer {
-        seconds: FIRST_ANSWER.as_secs(),
+        seconds: patience.as_secs(),
         seen,
     }
 }

@@ -1,0 +1,63 @@
+# One command for each thing a person does here; `make help` lists them.
+
+SITE ?=
+PORT ?= 8080
+NET ?= user
+MEM ?= 64M
+ACCEL ?= auto
+APPEND ?=
+
+# Handed to the commands through the environment: no name needs quoting twice.
+export SITE PORT NET MEM ACCEL APPEND
+# The kernel and the tool find each other in target/.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+KERNEL := target/quartz-unikernel
+BUILT := target/x86_64-quartz/kernel/quartz-unikernel
+
+.PHONY: build
+build: kernel tool ## the kernel and the quartz command
+	@echo 'built $(KERNEL).elf and target/release/quartz; next: make run, or make help'
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make run takes: SITE=dir PORT=8080 NET=user|tap:NAME MEM=64M ACCEL=auto|kvm|tcg APPEND=words'
+
+.PHONY: setup
+setup: ## installs what building and running need, if it is missing
+	@qemu/setup.sh run
+
+.PHONY: kernel
+kernel: setup ## target/quartz-unikernel.elf, and .debug with the symbols
+	@RUSTC_BOOTSTRAP=1 cargo kernel
+	@if [ ! -e $(KERNEL).debug ] || ! cmp -s $(BUILT) $(KERNEL).debug || [ ! -e $(KERNEL).elf ]; then \
+		objcopy --strip-all $(BUILT) $(KERNEL).elf.new && \
+		cp $(BUILT) $(KERNEL).debug.new && \
+		mv $(KERNEL).elf.new $(KERNEL).elf && \
+		mv $(KERNEL).debug.new $(KERNEL).debug; \
+	fi
+
+.PHONY: tool
+tool: setup
+	@cargo build --release -p quartz
+
+.PHONY: run
+run: kernel tool ## serve SITE (default: the demo) on 127.0.0.1:PORT until Ctrl-C
+	@exec target/release/quartz run $${SITE:+--site "$$SITE"} --port "$$PORT" --net "$$NET" \
+		--mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND"
+
+.PHONY: test
+test: ## every test, with one summary
+	@qemu/setup.sh test
+	@exec qemu/test.sh
+
+.PHONY: acceptance
+acceptance: kernel ## the figures of the acceptance list, in one table (some minutes)
+	@qemu/setup.sh test
+	@exec cargo test --release -q -p quartz --test acceptance
+
+.PHONY: clean
+clean: ## removes everything that was built or fetched
+	@rm -rf target

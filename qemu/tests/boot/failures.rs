@@ -1,0 +1,157 @@
+//! Every way to fail ends with a readable report and its code: never a hang, never a silent reset.
+
+use crate::harness::guest::{boot, boot_to_end, image};
+use crate::harness::process::success;
+use crate::harness::{STEP, light, target};
+use quartz::guest::Ending;
+use quartz::machine::Machine;
+use quartz_abi::ExitCode;
+use quartz_abi::cmdline::Fault;
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+/// What the report of a fault must say besides what every report says.
+fn expected(fault: Fault) -> (ExitCode, &'static [&'static str]) {
+    match fault {
+        Fault::NullRead => (
+            ExitCode::Exception,
+            &["page fault", "read of 0x0000000000000000", "not mapped"],
+        ),
+        Fault::WriteText => (
+            ExitCode::Exception,
+            &["page fault", "write of", "forbidden by the page's rights"],
+        ),
+        Fault::ExecuteData => (
+            ExitCode::Exception,
+            &["page fault", "execute of", "forbidden by the page's rights"],
+        ),
+        Fault::StackOverflow => (ExitCode::Exception, &["guard page", "stack overflow"]),
+        Fault::DivideError => (ExitCode::Exception, &["divide error"]),
+        Fault::InvalidOpcode => (ExitCode::Exception, &["invalid opcode"]),
+        Fault::GeneralProtection => (ExitCode::Exception, &["general protection"]),
+        Fault::Panic => (ExitCode::Panic, &["panicked", "provoked"]),
+        Fault::OutOfMemory => (ExitCode::OutOfMemory, &["out of memory"]),
+    }
+}
+
+#[test]
+fn every_fault_is_reported_and_ends_with_its_code() {
+    let _light = light();
+    for (name, fault) in Fault::ALL {
+        let (code, words) = expected(fault);
+        let (ending, said) = boot_to_end(|machine| {
+            machine.append = format!("provoke={name}");
+        });
+        let log = said.join("\n");
+        assert_eq!(ending, Ending::Code(code), "{name}:\n{log}");
+        for word in words.iter().chain(&["FATAL", "backtrace", code.message()]) {
+            assert!(log.contains(word), "{name}: no `{word}` in:\n{log}");
+        }
+        if code == ExitCode::Exception {
+            for register in ["rax", "rsp", "rip", "cr2", "cr3", "r15"] {
+                let shown = said.iter().any(|l| l.contains(&format!("{register} 0x")));
+                assert!(shown, "{name}: no {register} in:\n{log}");
+            }
+        }
+        let functions = symbols(&backtrace(&said));
+        assert!(
+            functions.iter().any(|f| f.contains("provoke::")),
+            "{name}: no function of the kernel's provoke module in {functions:?}"
+        );
+    }
+}
+
+/// The addresses of a report's backtrace, innermost first.
+fn backtrace(said: &[String]) -> Vec<String> {
+    said.iter()
+        .skip_while(|line| !line.contains("backtrace"))
+        .skip(1)
+        .map_while(|line| line.trim().strip_prefix('#')?.split_once(' '))
+        .map(|(_, address)| address.to_owned())
+        .collect()
+}
+
+/// The functions at these addresses, by the symbols that the build keeps beside the image.
+fn symbols(addresses: &[String]) -> Vec<String> {
+    assert!(!addresses.is_empty(), "no backtrace");
+    let mut command = Command::new("addr2line");
+    command.args(["-f", "-C", "-i", "-e"]);
+    command
+        .arg(target("quartz-unikernel.debug"))
+        .args(addresses);
+    let printed = success(&mut command, STEP);
+    printed.lines().step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_bad_command_line_is_named_and_refused() {
+    let _light = light();
+    for (append, word) in [
+        ("prot=80", "unknown key `prot`"),
+        ("port=http", "bad value `http` for `port`"),
+        ("quiet", "`quiet` is not of the form key=value"),
+    ] {
+        let (ending, said) = boot_to_end(|machine| machine.append = append.into());
+        let log = said.join("\n");
+        assert_eq!(ending, Ending::Code(ExitCode::BadCommandLine), "{log}");
+        assert!(log.contains(word), "no `{word}` in:\n{log}");
+    }
+}
+
+#[test]
+fn a_site_image_that_is_none_is_refused() {
+    let _light = light();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("garbage.tar");
+    let garbage: Vec<u8> = (0..20_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    fs::write(&path, garbage).unwrap();
+    let (ending, said) = boot_to_end(|machine| machine.site = image(&path));
+    let log = said.join("\n");
+    assert_eq!(ending, Ending::Code(ExitCode::BadSite), "{log}");
+    assert!(log.contains("site image refused"), "{log}");
+}
+
+#[test]
+fn a_small_machine_serves_or_says_that_it_is_too_small() {
+    let _light = light();
+    let mut served_from = None;
+    for kib in [1536, 2048, 2560, 3072, 4096, 6144, 8192] {
+        let mut machine = Machine::new(crate::harness::kernel());
+        machine.memory = format!("{kib}K").parse().unwrap();
+        let mut guest = quartz::guest::Guest::start(&machine, false).unwrap();
+        let deadline = Instant::now() + STEP;
+        let up = guest
+            .journal()
+            .wait_for(0, deadline, |line| line.ends_with("quartz> "));
+        match up {
+            Some(_) => {
+                let _ = served_from.get_or_insert(kib);
+            }
+            None => {
+                let ending = guest.wait(deadline).unwrap();
+                let log = guest.journal().since(0).join("\n");
+                let complaints = guest.complaints().since(0).join("\n");
+                let said_so = ending == Some(Ending::Code(ExitCode::OutOfMemory));
+                // QEMU itself refuses a machine that the image does not even fit into.
+                let refused = ending == Some(Ending::Qemu(1)) && !complaints.is_empty();
+                assert!(
+                    said_so || refused,
+                    "{kib} KiB: {ending:?}\n{log}\n{complaints}"
+                );
+                assert_eq!(served_from, None, "less memory served, {kib} KiB does not");
+            }
+        }
+    }
+    assert!(served_from.is_some(), "8 MiB are too little");
+}
+
+#[test]
+fn the_demo_is_served_with_16_mib() {
+    let _light = light();
+    let served = boot(|machine| machine.memory = "16M".parse().unwrap());
+    assert_eq!(served.get("/").status, 200);
+    served.stop();
+}

@@ -1,0 +1,12 @@
+//! Tests that boot the real kernel in QEMU and use it with real clients.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod boards;
+mod browser;
+mod endurance;
+mod failures;
+mod manual;
+mod serving;
+mod tool;
