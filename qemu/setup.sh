@@ -84,13 +84,30 @@ if [ ${#missing[@]} -gt 0 ] || [ $fetch_manual = yes ]; then
     fi
 fi
 
-# rust-toolchain.toml names compiler and components; rustup fetches them when cargo first runs.
+# rust-toolchain.toml names compiler and components. They are fetched here, and not by rustup's own
+# first-use installation, so that a person sees what takes the time.
 has cargo || fail "cargo is missing: install Rust with rustup (https://rustup.rs), then try again"
-rust_source="$(rustc --print sysroot 2>"$log" || true)/lib/rustlib/src/rust/library/core/src/lib.rs"
-if [ ! -e "$rust_source" ]; then
-    has rustup || fail "the Rust sources are missing and there is no rustup to fetch them: install Rust with rustup (https://rustup.rs)"
-    printf 'quartz: installing the Rust toolchain of rust-toolchain.toml with rust-src, rustfmt, clippy\n' >&2
+export RUSTUP_AUTO_INSTALL=0
+if sysroot=$(rustc --print sysroot 2>"$log"); then
+    if [ ! -e "$sysroot/lib/rustlib/src/rust/library/core/src/lib.rs" ]; then
+        has rustup || fail "the Rust sources are missing, and there is no rustup to fetch them: install Rust with rustup (https://rustup.rs)"
+        printf 'quartz: installing the Rust sources (rust-src)\n' >&2
+        quietly rustup component add rust-src ||
+            fail "rustup could not install rust-src (its last lines stand above)"
+    fi
+    if [ "$mode" = test ]; then
+        for component in rustfmt clippy; do
+            if ! quietly cargo "${component/rust/}" --version >/dev/null 2>&1; then
+                printf 'quartz: installing %s\n' "$component" >&2
+                quietly rustup component add "$component" ||
+                    fail "rustup could not install $component (its last lines stand above)"
+            fi
+        done
+    fi
+else
+    has rustup || { cat "$log" >&2 && fail "the Rust compiler does not run (what it said stands above)"; }
     version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    printf 'quartz: installing Rust %s with its sources\n' "$version" >&2
     quietly rustup toolchain install "$version" --profile minimal --component rust-src --component rustfmt --component clippy ||
-        fail "rustup could not install the toolchain (its last lines stand above)"
+        fail "rustup could not install Rust $version (its last lines stand above)"
 fi

@@ -40,13 +40,17 @@ step() {
     shift
     log="$logs/${name// /-}.log"
     printf '== %s\n' "$name"
+    : >"$log"
     set -m
     "$@" >"$log" 2>&1 &
     job=$!
     set +m
+    # Each test's verdict as it comes; this ends with the step.
+    tail -n +1 -s 0.2 -f --pid="$job" "$log" | grep --line-buffered -E '^test .* \.\.\. ' &
     wait "$job"
     status=$?
     job=''
+    wait
     counts=$(awk '/^test result:/ { good += $4; bad += $6 } END { print good + 0, bad + 0 }' "$log")
     read -r good bad <<<"$counts"
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then

@@ -1,0 +1,266 @@
+//! Stalls while it runs, and the verdict at the end.
+
+use super::load::Outcome;
+use super::sample::{PROBE_REQUESTS, Sample};
+use crate::guest::Guest;
+use crate::verdict::{Signature, Wire};
+use serde_json::{Value, json};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How long QEMU may take to tell what it knows of a ring.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Stalls that are described; more are only counted.
+const DESCRIBED: usize = 10;
+/// Frames in a second that make a wire busy: more than some stray ARP.
+const BUSY: u64 = 10;
+
+/// Looks at every sample.
+pub struct Judge {
+    last: Option<Sample>,
+    stalls: Vec<String>,
+    stalled: usize,
+    heap_early: Option<u64>,
+}
+
+/// What came of it.
+pub struct Verdict {
+    /// Why it did not pass; empty: it passed.
+    pub failures: Vec<String>,
+    /// The figures that the report shows.
+    pub figures: Value,
+}
+
+impl Judge {
+    /// A judge who has seen nothing.
+    #[must_use]
+    pub fn new() -> Judge {
+        Judge {
+            last: None,
+            stalls: Vec::new(),
+            stalled: 0,
+            heap_early: None,
+        }
+    }
+
+    /// Seconds without progress so far.
+    #[must_use]
+    pub fn stalls(&self) -> usize {
+        self.stalled
+    }
+
+    /// Looks at one second. If nothing moved in it, the evidence is taken at once.
+    pub fn look(&mut self, sample: &Sample, guest: &mut Guest) {
+        if let Some(last) = &self.last {
+            let served = sample.requests.saturating_sub(last.requests);
+            // The sampler's own requests are no progress of the load.
+            if !sample.answered || served <= PROBE_REQUESTS {
+                self.stalled += 1;
+                let wire = match sample.frames.to_guest.saturating_sub(last.frames.to_guest) {
+                    n if n > BUSY => Wire::Busy,
+                    _ => Wire::Silent,
+                };
+                if self.stalls.len() < DESCRIBED {
+                    let device = device_ring(guest);
+                    self.stalls.push(describe(sample, device, wire));
+                }
+            }
+        }
+        // Everything that is made lazily is there after some seconds of full load.
+        if sample.at >= Duration::from_secs(10) && self.heap_early.is_none() {
+            self.heap_early = Some(sample.heap_used);
+        }
+        self.last = Some(sample.clone());
+    }
+
+    /// The verdict, with the rings as they stand after the load.
+    #[must_use]
+    pub fn verdict(self, idle: &Sample, load: &Outcome, complaint: Option<String>) -> Verdict {
+        let mut failures = self.stalls;
+        if self.stalled > failures.len() {
+            failures.push(format!("{} seconds without progress in all", self.stalled));
+        }
+        failures.extend(load.errors.iter().cloned());
+        failures.extend(complaint);
+        if !idle.answered {
+            failures.push("the guest gave no figures after the load".into());
+        }
+        if idle.rx.gap != idle.rx.size {
+            failures.push(format!(
+                "receive descriptors were lost: gap {} of {} at idle",
+                idle.rx.gap, idle.rx.size
+            ));
+        }
+        for (ring, name) in [(&idle.rx, "rx"), (&idle.tx, "tx")] {
+            for (count, what) in [
+                (ring.missed_interrupts, "missed interrupts"),
+                (ring.rekicks, "repeated kicks"),
+                (ring.bad_used, "bad used entries"),
+                (ring.resets, "resets"),
+            ] {
+                if count > 0 {
+                    failures.push(format!("{name}: {count} {what}"));
+                }
+            }
+        }
+        if let Some(early) = self.heap_early
+            && idle.heap_used > early
+        {
+            failures.push(format!(
+                "the heap grew from {early} to {} bytes",
+                idle.heap_used
+            ));
+        }
+        let figures = json!({
+            "seconds": idle.at.as_secs(),
+            "requests": idle.requests,
+            "requests_by_wrk": load.requests,
+            "aborted_clients": load.aborted,
+            "frames": idle.rx.harvested + idle.tx.posted,
+            "rx_wraps": idle.rx.posted / 65_536,
+            "tx_wraps": idle.tx.posted / 65_536,
+            "gap_at_idle": idle.rx.gap,
+            "ring_size": idle.rx.size,
+            "stalled_seconds": self.stalled,
+            "heap_after_10_s": self.heap_early,
+            "heap_at_end": idle.heap_used,
+            "rss_kib": idle.rss_kib,
+        });
+        Verdict { failures, figures }
+    }
+}
+
+impl Default for Judge {
+    fn default() -> Judge {
+        Judge::new()
+    }
+}
+
+/// What QEMU itself knows of the receive ring: indices up to which the device has looked at
+/// available entries and has used them.
+fn device_ring(guest: &mut Guest) -> Option<(u16, u16)> {
+    let deadline = Instant::now() + PATIENCE;
+    let monitor = guest.monitor();
+    let devices = monitor
+        .execute("x-query-virtio", Value::Null, deadline)
+        .ok()?;
+    let path = devices
+        .as_array()?
+        .iter()
+        .find(|d| d["name"] == "virtio-net")?["path"]
+        .as_str()?
+        .to_owned();
+    let status = monitor
+        .execute(
+            "x-query-virtio-queue-status",
+            json!({"path": path, "queue": 0}),
+            deadline,
+        )
+        .ok()?;
+    let index = |name: &str| status[name].as_u64().map(|n| n as u16);
+    Some((index("shadow-avail-idx")?, index("used-idx")?))
+}
+
+fn describe(sample: &Sample, device: Option<(u16, u16)>, wire: Wire) -> String {
+    let signature = Signature::of(&sample.rx, device.map(|(_, used)| used), wire);
+    let device = match device {
+        Some((avail, used)) => format!("device saw avail {avail}, used {used}"),
+        None => "QEMU's monitor told nothing of the ring".into(),
+    };
+    format!(
+        "stall at {} s: {signature} [gap {} of {}, {device}, wire {wire:?}]",
+        sample.at.as_secs(),
+        sample.rx.gap,
+        sample.rx.size
+    )
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(figures) = self.figures.as_object() {
+            for (name, value) in figures {
+                writeln!(f, "{name:18} {value}")?;
+            }
+        }
+        match self.failures.as_slice() {
+            [] => f.write_str("soak: PASS"),
+            failures => {
+                for failure in failures {
+                    writeln!(f, "- {failure}")?;
+                }
+                write!(f, "soak: FAIL")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quartz_abi::RingStats;
+
+    fn idle() -> Sample {
+        let rx = RingStats {
+            size: 256,
+            gap: 256,
+            avail_idx: 256,
+            ..RingStats::default()
+        };
+        Sample {
+            answered: true,
+            rx,
+            ..Sample::default()
+        }
+    }
+
+    fn failures(idle: &Sample, load: &Outcome, complaint: Option<String>) -> Vec<String> {
+        Judge::new().verdict(idle, load, complaint).failures
+    }
+
+    #[test]
+    fn a_clean_run_passes_and_each_flaw_fails() {
+        let load = Outcome::default();
+        assert!(failures(&idle(), &load, None).is_empty());
+
+        let mut lost = idle();
+        lost.rx.gap = 255;
+        assert!(failures(&lost, &load, None)[0].contains("descriptors were lost"));
+        for flaw in [
+            |r: &mut RingStats| r.missed_interrupts = 1,
+            |r: &mut RingStats| r.rekicks = 1,
+            |r: &mut RingStats| r.bad_used = 1,
+            |r: &mut RingStats| r.resets = 1,
+        ] {
+            let mut flawed = idle();
+            flaw(&mut flawed.tx);
+            assert_eq!(failures(&flawed, &load, None).len(), 1);
+        }
+        let mut silent = idle();
+        silent.answered = false;
+        assert_eq!(failures(&silent, &load, None).len(), 1);
+        let errors = Outcome {
+            errors: vec!["wrk (close): Socket errors".into()],
+            ..Outcome::default()
+        };
+        assert_eq!(failures(&idle(), &errors, None).len(), 1);
+        assert_eq!(failures(&idle(), &load, Some("it panicked".into())).len(), 1);
+    }
+
+    #[test]
+    fn a_growing_heap_fails() {
+        let mut judge = Judge::new();
+        judge.heap_early = Some(1000);
+        let mut end = idle();
+        end.heap_used = 1001;
+        let verdict = judge.verdict(&end, &Outcome::default(), None);
+        assert!(verdict.failures[0].contains("the heap grew"));
+    }
+
+    #[test]
+    fn a_stall_is_named_with_its_evidence() {
+        let text = describe(&idle(), Some((256, 0)), Wire::Busy);
+        assert!(text.contains("gap = size and busy wire"), "{text}");
+        let text = describe(&idle(), Some((256, 9)), Wire::Busy);
+        assert!(text.contains("used ≠ harvested"), "{text}");
+    }
+}
