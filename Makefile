@@ -58,6 +58,11 @@ acceptance: kernel ## the figures of the acceptance list, in one table (some min
 	@qemu/setup.sh test
 	@exec cargo test --release -q -p quartz --test acceptance
 
+.PHONY: soak
+soak: kernel tool ## load for SECONDS (default 60), a verdict, soak.json and soak.svg in target/soak
+	@qemu/setup.sh test
+	@exec target/release/quartz soak --seconds "$(or $(SECONDS),60)"
+
 .PHONY: clean
 clean: ## removes everything that was built or fetched
 	@rm -rf target

@@ -254,14 +254,23 @@ mod tests {
         );
         let bytes = sample(None);
         let text = report(&BlackBox::parse(&bytes).unwrap(), 10);
-        assert!(text.starts_with("verdict: no failure recorded; gap = size"), "{text}");
-        assert!(text.contains("boot             serving after 7 us"), "{text}");
+        assert!(
+            text.starts_with("verdict: no failure recorded; gap = size"),
+            "{text}"
+        );
+        assert!(
+            text.contains("boot             serving after 7 us"),
+            "{text}"
+        );
     }
 
     #[test]
     fn only_the_last_events_are_shown() {
         let bytes = sample(None);
         let text = report(&BlackBox::parse(&bytes).unwrap(), 1);
-        assert!(text.contains("drain") && !text.contains("serving after"), "{text}");
+        assert!(
+            text.contains("drain") && !text.contains("serving after"),
+            "{text}"
+        );
     }
 }

@@ -32,6 +32,17 @@ pub enum Command {
     /// the guest finish what it is answering and stops it; a second one does not wait for that.
     #[command(after_long_help = outcome::table())]
     Run(RunArgs),
+    /// Load a guest for a long time, watch every counter, give a verdict
+    ///
+    /// The guest and its clients (wrk with and without keep-alive, and clients that go away in the
+    /// middle) run in a network namespace of their own. A second without progress is a stall and
+    /// is named by its signature. Leaves soak.json with a sample a second, and soak.svg.
+    Soak(SoakArgs),
+    /// Read the black box of a guest
+    ///
+    /// The file is a dump of the guest's memory (raw, or an ELF core from QEMU's
+    /// dump-guest-memory), or what the admin port's /blackbox sent.
+    Autopsy(AutopsyArgs),
 }
 
 /// What `quartz pack` takes.
@@ -97,6 +108,48 @@ pub struct RunArgs {
     /// The QEMU program
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,
+}
+
+/// What `quartz soak` takes.
+#[derive(Args, Debug)]
+pub struct SoakArgs {
+    /// How long the load runs
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub seconds: u64,
+    /// Where to leave soak.json and soak.svg
+    #[arg(long, value_name = "DIR", default_value = "target/soak")]
+    pub out: PathBuf,
+    /// Memory of the guest
+    #[arg(long, value_name = "SIZE", default_value_t = Memory::mib(128))]
+    pub mem: Memory,
+    /// The kernel [default: the one built with this program]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Words for the guest's command line
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub append: String,
+    /// The QEMU program
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+    /// Run in the namespace that this program is in
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
+
+/// What `quartz autopsy` takes.
+#[derive(Args, Debug)]
+pub struct AutopsyArgs {
+    /// The dump or the saved black box
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How many of the last events to show
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub events: usize,
 }
 
 #[cfg(test)]

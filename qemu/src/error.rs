@@ -1,6 +1,7 @@
 //! What can go wrong for a command: one clear message each, and the exit status that goes with it.
 
 use crate::accelerator::AcceleratorError;
+use crate::autopsy::AutopsyError;
 use crate::guest::{Ending, GuestError};
 use crate::image::ImageError;
 use crate::memory::Memory;
@@ -9,6 +10,7 @@ use crate::outcome;
 use crate::pack::PackError;
 use crate::port::PortError;
 use crate::program::ProgramError;
+use crate::soak::SoakError;
 use std::io;
 use std::path::PathBuf;
 
@@ -72,6 +74,12 @@ pub enum Error {
     /// The guest was asked to stop and had to be forced.
     #[error("the guest did not stop when asked; ended by {0}")]
     Forced(&'static str),
+    /// The soak.
+    #[error(transparent)]
+    Soak(#[from] SoakError),
+    /// The autopsy.
+    #[error(transparent)]
+    Autopsy(#[from] AutopsyError),
     /// An operation of the system failed.
     #[error("{what}: {source}")]
     System {

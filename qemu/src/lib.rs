@@ -10,6 +10,9 @@
 //! | [`cli`] | the words of the command line, each defined once |
 //! | [`pack`] | a directory becomes a site image |
 //! | [`run`] | a guest from start to stop, in the foreground |
+//! | [`soak`] | load for a long time, and a verdict |
+//! | [`autopsy`] | what a black box tells |
+//! | [`verdict`] | the incident signatures |
 //!
 //! | a guest | is made of |
 //! | --- | --- |
@@ -22,6 +25,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+pub mod autopsy;
 pub mod cli;
 pub mod error;
 pub mod guest;
@@ -39,6 +43,8 @@ pub mod program;
 pub mod run;
 pub mod signals;
 pub mod site;
+pub mod soak;
 pub mod spawn;
+pub mod verdict;
 
 pub use error::Error;

@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     let ended = match &cli.command {
         Command::Pack(args) => quartz::pack::main(args),
         Command::Run(args) => quartz::run::main(args),
+        Command::Soak(args) => quartz::soak::main(args),
+        Command::Autopsy(args) => quartz::autopsy::main(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -116,9 +116,18 @@ mod tests {
             (ring(356, 101, 100), None, Busy, UsedNotHarvested),
             (ring(356, 100, 100), Some(107), Silent, UsedNotHarvested),
             // Across the wrap of the 16-bit indices.
-            (ring(200, 65_480, 65_480 + 3 * 65_536), None, Busy, FrozenDevice),
+            (
+                ring(200, 65_480, 65_480 + 3 * 65_536),
+                None,
+                Busy,
+                FrozenDevice,
+            ),
         ] {
-            assert_eq!(Signature::of(&rx, device, wire), expected, "{rx:?} {wire:?}");
+            assert_eq!(
+                Signature::of(&rx, device, wire),
+                expected,
+                "{rx:?} {wire:?}"
+            );
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod cmdline;
 pub mod exit;
 pub mod ring;
 
-pub use blackbox::{BlackBox, Event, EventKind};
+pub use blackbox::{BlackBox, BlackBoxError, Event, EventKind};
 pub use cmdline::{CommandLine, CommandLineError};
 pub use exit::ExitCode;
 pub use ring::RingStats;

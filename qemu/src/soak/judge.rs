@@ -243,7 +243,10 @@ mod tests {
             ..Outcome::default()
         };
         assert_eq!(failures(&idle(), &errors, None).len(), 1);
-        assert_eq!(failures(&idle(), &load, Some("it panicked".into())).len(), 1);
+        assert_eq!(
+            failures(&idle(), &load, Some("it panicked".into())).len(),
+            1
+        );
     }
 
     #[test]

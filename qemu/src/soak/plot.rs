@@ -44,7 +44,7 @@ const PANELS: [Panel; 6] = [
     (
         "memory, KiB",
         &[
-            ("guest's heap in use", |s| s.heap_used as f64 / 1024.0),
+            ("heap of the guest", |s| s.heap_used as f64 / 1024.0),
             ("QEMU resident", |s| s.rss_kib as f64),
         ],
     ),
@@ -59,10 +59,7 @@ pub fn draw(samples: &[Sample]) -> String {
     text
 }
 
-fn panels(
-    text: &mut String,
-    samples: &[Sample],
-) -> Result<(), Box<dyn std::error::Error>> {
+fn panels(text: &mut String, samples: &[Sample]) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, panel) in root.split_evenly((PANELS.len(), 1)).iter().zip(PANELS) {
