@@ -61,7 +61,7 @@ enum SessionError {
 }
 
 /// What the messages said about one queue.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Vring {
     size: Option<u16>,
     address: Option<VhostUserVringAddr>,
@@ -244,9 +244,7 @@ fn serve(listener: &UnixListener, shared: &Shared, link: &Link) {
         let ready = {
             let socket = session.as_ref().map_or(listener.as_fd(), AsFd::as_fd);
             let wakes = [Some(&shared.wake), Some(&link.to_device)];
-            let wakes = wakes
-                .into_iter()
-                .chain(kicks.iter().map(|k| k.as_deref()));
+            let wakes = wakes.into_iter().chain(kicks.iter().map(|k| k.as_deref()));
             let fds = std::iter::once(Some(socket)).chain(wakes.map(|w| w.map(AsFd::as_fd)));
             sleep(fds, nap)
         };
@@ -411,9 +409,7 @@ impl State {
     }
 
     fn vring(&mut self, index: usize) -> Result<&mut Vring, SessionError> {
-        self.vrings
-            .get_mut(index)
-            .ok_or(SessionError::Queue(index))
+        self.vrings.get_mut(index).ok_or(SessionError::Queue(index))
     }
 
     /// Starts a ring once everything about it has been said.

@@ -320,8 +320,8 @@ impl Device {
     /// Frames to the guest.
     fn deliver(&mut self) {
         let queue = Queue::Rx;
-        let deaf = self.board.has(Fault::SwallowKick, queue)
-            || self.board.has(Fault::StaleFlags, queue);
+        let deaf =
+            self.board.has(Fault::SwallowKick, queue) || self.board.has(Fault::StaleFlags, queue);
         if deaf && self.ring(queue).is_some_and(|r| !r.is_asleep()) {
             self.exhaust();
         }

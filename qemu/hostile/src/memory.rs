@@ -32,7 +32,7 @@ pub enum MemoryError {
 }
 
 /// The guest's memory and the translation of QEMU's addresses, in which vhost-user gives rings.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Memory {
     pub map: Arc<GuestMemoryMmap>,
     regions: Vec<VhostUserMemoryRegion>,
@@ -76,11 +76,7 @@ impl Memory {
     /// Guest physical address of an address in QEMU's own address space.
     pub fn translate(&self, user: u64) -> Option<GuestAddress> {
         self.regions.iter().find_map(|region| {
-            let (from, len, to) = (
-                region.user_addr,
-                region.memory_size,
-                region.guest_phys_addr,
-            );
+            let (from, len, to) = (region.user_addr, region.memory_size, region.guest_phys_addr);
             let offset = user.checked_sub(from)?;
             (offset < len).then(|| GuestAddress(to + offset))
         })

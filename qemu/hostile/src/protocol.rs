@@ -45,7 +45,6 @@ pub enum ProtocolError {
 }
 
 /// A message of QEMU's. Numbers and files as they came.
-#[derive(Debug)]
 pub(crate) enum Request {
     GetFeatures,
     SetFeatures(u64),
@@ -63,7 +62,6 @@ pub(crate) enum Request {
 }
 
 /// A request with what an answer needs.
-#[derive(Debug)]
 pub(crate) struct Message {
     pub code: FrontendReq,
     pub request: Request,
@@ -168,7 +166,10 @@ fn parse(code: FrontendReq, body: &[u8], mut files: Vec<OwnedFd>) -> Option<Requ
             if count != regions.len() || !rest.is_empty() {
                 return None;
             }
-            let regions = regions.iter().map(|r| read(r)).collect::<Option<Vec<_>>>()?;
+            let regions = regions
+                .iter()
+                .map(|r| read(r))
+                .collect::<Option<Vec<_>>>()?;
             Request::SetMemTable(regions, files)
         }
         FrontendReq::SET_VRING_NUM => {

@@ -11,7 +11,7 @@ use std::num::Wrapping;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use virtio_queue::{Queue as AvailQueue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap};
+use vm_memory::{Bytes, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
 
 /// `used.flags`: do not notify (VIRTIO 1.2, 2.7.10).
 const NO_NOTIFY: u16 = 1;
@@ -178,8 +178,10 @@ impl Ring {
             for part in taken {
                 parts.push((part.addr(), part.len(), part.is_write_only()));
             }
-            let reachable =
-                |(at, len, _): &(GuestAddress, u32, bool)| self.memory.check_range(*at, *len as usize);
+            let reachable = |(at, len, _): &(GuestAddress, u32, bool)| {
+                self.memory
+                    .check_range(*at, *len as usize, Permissions::Read)
+            };
             if parts.is_empty() || !parts.iter().all(reachable) {
                 self.breach(format_args!("head {head} names no memory"));
                 continue;
@@ -327,9 +329,7 @@ impl Ring {
             return false;
         }
         let at = GuestAddress(self.used_at.0 + 2);
-        let _ = self
-            .memory
-            .store(self.used.to_le(), at, Ordering::Release);
+        let _ = self.memory.store(self.used.to_le(), at, Ordering::Release);
         fence(Ordering::SeqCst);
         true
     }
