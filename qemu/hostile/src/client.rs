@@ -9,7 +9,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant as StackInstant;
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -69,6 +69,7 @@ struct State {
 struct Shared {
     config: ClientConfig,
     link: Arc<Link>,
+    asked: Arc<AtomicU64>,
     state: Mutex<State>,
     progress: Condvar,
     stop: AtomicBool,
@@ -86,7 +87,11 @@ impl Client {
     #[must_use]
     pub fn new(link: Arc<Link>, config: ClientConfig) -> Client {
         let begun = Instant::now();
-        let mut port = Port { link: link.clone() };
+        let asked = Arc::new(AtomicU64::new(0));
+        let mut port = Port {
+            link: link.clone(),
+            asked: asked.clone(),
+        };
         let mut stack = Config::new(EthernetAddress(config.mac).into());
         stack.random_seed = 0x5eed;
         let mut interface = Interface::new(stack, &mut port, StackInstant::ZERO);
@@ -98,6 +103,7 @@ impl Client {
         let shared = Arc::new(Shared {
             config,
             link,
+            asked,
             state: Mutex::new(State {
                 interface,
                 sockets: SocketSet::new(Vec::new()),
@@ -138,6 +144,12 @@ impl Client {
             unsent: Vec::new(),
             received: Vec::new(),
         }
+    }
+
+    /// ARP requests that came from the guest; all that concern the client were answered.
+    #[must_use]
+    pub fn arp_requests(&self) -> u64 {
+        self.shared.asked.load(Ordering::Relaxed)
     }
 
     /// Connects, asks for `path` and waits for the answer.
@@ -325,6 +337,7 @@ impl Drop for Connection {
 /// The client's network card.
 struct Port {
     link: Arc<Link>,
+    asked: Arc<AtomicU64>,
 }
 
 impl phy::Device for Port {
@@ -333,6 +346,10 @@ impl phy::Device for Port {
 
     fn receive(&mut self, _: StackInstant) -> Option<(RxToken, TxToken<'_>)> {
         let frame = self.link.take_for_client()?;
+        // Ethertype of ARP, operation 1 (RFC 826).
+        if frame.get(12..14) == Some(&[8, 6]) && frame.get(20..22) == Some(&[0, 1]) {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
         Some((RxToken(frame), TxToken(&self.link)))
     }
 

@@ -1,0 +1,89 @@
+//! Lies in the used ring, junk in the frames, and what is unusual but legal.
+
+use crate::case::{Case, survive};
+use crate::guest::Guest;
+use crate::machine::Setup;
+use crate::{legacy, modern, modern_event_idx};
+use quartz_hostile::{Fault, Order, Queue};
+
+/// Used entries that cannot be true.
+const LIES: [Fault; 9] = [
+    Fault::IdOutOfRange,
+    Fault::IdNotOutstanding,
+    Fault::IdRepeated,
+    Fault::LenZero,
+    Fault::LenShort,
+    Fault::LenBeyond,
+    Fault::LenMax,
+    Fault::UsedJumpForward,
+    Fault::UsedJumpBack,
+];
+
+fn lie(setup: Setup, queue: Queue, lies: &[Fault]) {
+    let mut guest = Guest::boot(setup);
+    for fault in lies {
+        let order = Order::once(*fault, queue);
+        survive(&mut guest, &Case::reset(order, "bad_used"));
+    }
+}
+
+#[test]
+fn lies_in_the_receive_ring_are_found_out() {
+    lie(legacy(), Queue::Rx, &LIES);
+}
+
+#[test]
+fn lies_in_the_receive_ring_of_a_modern_card_are_found_out() {
+    lie(modern(), Queue::Rx, &LIES);
+}
+
+/// The device writes nothing into a transmit buffer: a length of zero is the truth there, and any
+/// other harms nobody.
+const TRANSMIT_LIES: [Fault; 5] = [
+    Fault::IdOutOfRange,
+    Fault::IdNotOutstanding,
+    Fault::IdRepeated,
+    Fault::UsedJumpForward,
+    Fault::UsedJumpBack,
+];
+
+#[test]
+fn lies_in_the_transmit_ring_are_found_out() {
+    lie(legacy(), Queue::Tx, &TRANSMIT_LIES);
+}
+
+#[test]
+fn lies_in_the_transmit_ring_of_a_modern_card_are_found_out() {
+    lie(modern_event_idx(), Queue::Tx, &TRANSMIT_LIES);
+}
+
+/// What costs the guest nothing.
+const HARMLESS: [Order; 8] = [
+    Order::times(Fault::GarbageFrame, Queue::Rx, 30),
+    Order::times(Fault::Runt, Queue::Rx, 30),
+    Order::times(Fault::Giant, Queue::Rx, 30),
+    Order::times(Fault::GarbageHeader, Queue::Rx, 30),
+    Order::times(Fault::OutOfOrder, Queue::Rx, 4),
+    Order::times(Fault::OutOfOrder, Queue::Tx, 4),
+    Order::once(Fault::BurstAfterSilence, Queue::Rx),
+    Order::times(Fault::LenZero, Queue::Tx, 4),
+];
+
+fn endure(setup: Setup) {
+    let mut guest = Guest::boot(setup);
+    for order in HARMLESS {
+        survive(&mut guest, &Case::harmless(order));
+        // What was ordered for more frames than the trial took.
+        guest.machine.backend.clear();
+    }
+}
+
+#[test]
+fn junk_and_oddities_cost_nothing() {
+    endure(legacy());
+}
+
+#[test]
+fn junk_and_oddities_cost_nothing_on_a_modern_card() {
+    endure(modern());
+}

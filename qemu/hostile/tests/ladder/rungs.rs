@@ -1,0 +1,84 @@
+//! Missed interrupts, swallowed notifications, frozen rings.
+
+use crate::case::{Case, Cost, survive};
+use crate::guest::Guest;
+use crate::machine::Setup;
+use crate::{legacy, modern, modern_event_idx};
+use quartz_hostile::{Fault, Order, Queue};
+use std::time::Duration;
+
+fn climb(setup: Setup, cases: &[Case]) {
+    let mut guest = Guest::boot(setup);
+    for case in cases {
+        survive(&mut guest, case);
+    }
+}
+
+/// First rung: used entries without an interrupt.
+const INTERRUPTS: [Case; 4] = [
+    Case::counted(
+        Order::once(Fault::NoInterrupt, Queue::Rx),
+        "missed_interrupts",
+    ),
+    Case::counted(
+        Order::times(Fault::NoInterrupt, Queue::Rx, 20),
+        "missed_interrupts",
+    ),
+    Case::counted(
+        Order::once(Fault::DelayedInterrupt, Queue::Rx),
+        "missed_interrupts",
+    ),
+    Case::counted(
+        Order::times(Fault::InterruptStorm, Queue::Rx, 2000),
+        "spurious",
+    ),
+];
+
+#[test]
+fn a_missed_interrupt_is_made_up_for() {
+    climb(legacy(), &INTERRUPTS);
+}
+
+#[test]
+fn a_missed_interrupt_is_made_up_for_on_a_modern_card() {
+    climb(modern(), &INTERRUPTS);
+}
+
+/// Second rung: published entries that the device does not take.
+const KICKS: [Case; 4] = [
+    Case::counted(Order::once(Fault::SwallowKick, Queue::Tx), "rekicks"),
+    Case::counted(Order::times(Fault::SwallowKick, Queue::Tx, 3), "rekicks"),
+    Case::counted(Order::once(Fault::StaleFlags, Queue::Tx), "rekicks"),
+    Case::counted(Order::once(Fault::SwallowKick, Queue::Rx), "rekicks"),
+];
+
+#[test]
+fn a_swallowed_kick_is_repeated() {
+    climb(legacy(), &KICKS);
+}
+
+#[test]
+fn a_swallowed_kick_is_repeated_on_a_modern_card() {
+    climb(modern(), &KICKS);
+}
+
+/// Third rung: nothing helps but a reset.
+const FROZEN: [Case; 3] = [
+    Case::reset(Order::until_resets(Fault::Frozen, Queue::Tx, 1), "rekicks"),
+    Case::reset(Order::until_resets(Fault::Frozen, Queue::Rx, 1), "rekicks"),
+    Case {
+        cost: Cost::Resets(2),
+        within: Duration::from_secs(5),
+        ..Case::reset(Order::until_resets(Fault::Frozen, Queue::Tx, 2), "rekicks")
+    },
+];
+
+#[test]
+fn a_frozen_ring_is_reset() {
+    climb(legacy(), &FROZEN);
+}
+
+#[test]
+fn a_frozen_ring_is_reset_on_a_modern_card() {
+    climb(modern_event_idx(), &FROZEN);
+}
