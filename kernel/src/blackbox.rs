@@ -51,9 +51,10 @@ pub fn look(now_us: u64, rx: &RingStats, tx: &RingStats) {
     }
 }
 
-/// Keeps where the rings lie: descriptors, driver area and device area of each.
-pub fn set_addresses(rx: [u64; 3], tx: [u64; 3]) {
-    for (offset, address) in rx.into_iter().chain(tx).enumerate() {
+/// Keeps where the rings lie: descriptors, driver area and device area of the receive queue, then
+/// of the transmit queue.
+pub fn set_addresses(queues: [[u64; 3]; 2]) {
+    for (offset, address) in queues.into_iter().flatten().enumerate() {
         set(word::ADDRESSES + offset, address);
     }
 }

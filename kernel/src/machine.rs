@@ -41,6 +41,8 @@ pub struct Machine {
 /// What the protocol stack sees of the machine.
 struct Below {
     device: Nic,
+    /// The stack leaves checksums to the device.
+    offload: bool,
     boot_us: u64,
 }
 
@@ -50,7 +52,11 @@ impl Host for Below {
     }
 
     fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        self.device.transmit(len, fill).ok()
+        if self.offload {
+            self.device.transmit_offloaded(len, fill).ok()
+        } else {
+            self.device.transmit(len, fill).ok()
+        }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -69,7 +75,11 @@ impl Machine {
     /// A machine about to serve; booting took `boot_us`.
     pub fn new(device: Nic, stack: Stack, boot_us: u64) -> Machine {
         Machine {
-            nic: Below { device, boot_us },
+            nic: Below {
+                offload: device.tx_checksum_offload(),
+                device,
+                boot_us,
+            },
             stack,
             console: Console::new(),
             draining: false,
@@ -215,7 +225,7 @@ impl Machine {
         let heap = heap::usage();
         print_ring(out, "rx", &self.nic.device.rx_stats())?;
         print_ring(out, "tx", &self.nic.device.tx_stats())?;
-        writeln!(out, "{}", self.stack.stats())?;
+        writeln!(out, "{:?}", self.stack.stats())?;
         writeln!(
             out,
             "heap {} of {} bytes, serial dropped {}, unexpected interrupts {}",

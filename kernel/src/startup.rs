@@ -70,7 +70,7 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         rx_size: ring,
         tx_size: ring,
     };
-    let device = match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config)
+    let mut device = match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config)
     {
         Ok(device) => device,
         Err(error) => refuse(
@@ -78,6 +78,8 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
             &format_args!("the network device cannot be used: {error}"),
         ),
     };
+    device.set_recorder(blackbox::record);
+    blackbox::set_addresses(device.addresses());
     nic.controller
         .route(nic.pin, interrupts::NIC, apic::Trigger::Level);
     if let Some(first) = apic::IoApic::find(&apic::IO_1) {
@@ -212,6 +214,7 @@ fn network(
         conns: command_line.conns,
         memory: (usage.total - usage.used).saturating_sub(HEAP_RESERVE),
         time_wait: Duration::from_secs(u64::from(command_line.time_wait_s)),
+        tx_checksum_offload: device.tx_checksum_offload(),
         seed,
         version: env!("CARGO_PKG_VERSION"),
         wall_clock,
