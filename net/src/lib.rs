@@ -1,2 +1,49 @@
-//! Net.
+//! Net: connections, HTTP and the site.
+//!
+//! Owns everything from an Ethernet frame to a file's bytes: addresses, the flow table, TIME-WAIT,
+//! admission, HTTP, the site in its tar image, and the counters. smoltcp is the TCP engine.
+//! It never touches hardware, never reads a clock (the time comes with each call), never waits,
+//! and has no unsafe code.
+//!
+//! One frame's way: `segment` looks at it, `table` finds its connection, `flow` gives it to
+//! that connection's socket and lets `http` read and answer, and what there is to say goes out
+//! through `link` before the next frame is looked at. So an acknowledgement rides on its answer.
+//!
+//! Everything is bounded and reserved in [`Stack::new`]: connections and their buffers (`pool`),
+//! the table, deadlines, records of closed connections (`time_wait`). A request allocates
+//! nothing.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod acknowledge;
+mod address;
+pub mod checksum;
+mod config;
+mod context;
+mod deadlines;
+mod endpoints;
+mod flow;
+mod host;
+mod http;
+mod link;
+mod order;
+mod pool;
+mod segment;
+mod service;
+mod site;
+mod stack;
+mod stats;
+mod table;
+mod text;
+mod time_wait;
+
+pub use config::{StackConfig, StackError};
+pub use host::{Host, Snapshot};
+pub use site::{MOST_ENTRIES, Site, SiteError, SiteErrorKind};
+pub use smoltcp::time::{Duration, Instant};
+pub use stack::Stack;
+pub use stats::{Dropped, Evicted, Expired, Stats};

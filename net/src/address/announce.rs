@@ -1,0 +1,126 @@
+//! Frames that say who we are or ask who others are, written without smoltcp's sockets.
+
+use crate::context::Context;
+use crate::host::Host;
+use core::net::{Ipv4Addr, Ipv6Addr};
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+    EthernetRepr, HardwareAddress, IPV6_LINK_LOCAL_ALL_NODES, IPV6_LINK_LOCAL_ALL_ROUTERS,
+    Icmpv6Packet, Icmpv6Repr, IpProtocol, Ipv6Packet, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
+};
+
+/// Tells all hosts our IPv4 address (RFC 5227, 1.1: an ARP announcement). Whether there was room.
+pub(super) fn arp_announce<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv4Addr,
+) -> bool {
+    arp_request(context, host, mac, own, own)
+}
+
+/// Asks for a hardware address (RFC 826). Whether there was room.
+pub(super) fn arp_request<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv4Addr,
+    target: Ipv4Addr,
+) -> bool {
+    let arp = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: EthernetAddress(mac),
+        source_protocol_addr: own,
+        target_hardware_addr: EthernetAddress([0; 6]),
+        target_protocol_addr: target,
+    };
+    let ethernet = EthernetRepr {
+        src_addr: EthernetAddress(mac),
+        dst_addr: EthernetAddress::BROADCAST,
+        ethertype: EthernetProtocol::Arp,
+    };
+    let len = ethernet.buffer_len() + arp.buffer_len();
+    context
+        .wire
+        .send(host, len, |frame| {
+            let mut frame = EthernetFrame::new_unchecked(frame);
+            ethernet.emit(&mut frame);
+            arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+        })
+        .is_some()
+}
+
+/// Tells all hosts our IPv6 address (RFC 4861, 7.2.6). Whether there was room.
+pub(super) fn neighbor_advert<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv6Addr,
+) -> bool {
+    let advert = NdiscRepr::NeighborAdvert {
+        flags: NdiscNeighborFlags::OVERRIDE,
+        target_addr: own,
+        lladdr: Some(HardwareAddress::Ethernet(EthernetAddress(mac)).into()),
+    };
+    neighbor_discovery(context, host, mac, own, IPV6_LINK_LOCAL_ALL_NODES, advert)
+}
+
+/// Asks routers for an advertisement (RFC 4861, 6.3.7). Whether there was room.
+pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: [u8; 6]) -> bool {
+    let Some(own) = context.interface.ipv6_addr() else {
+        return true;
+    };
+    let solicit = NdiscRepr::RouterSolicit {
+        lladdr: Some(HardwareAddress::Ethernet(EthernetAddress(mac)).into()),
+    };
+    neighbor_discovery(
+        context,
+        host,
+        mac,
+        own,
+        IPV6_LINK_LOCAL_ALL_ROUTERS,
+        solicit,
+    )
+}
+
+fn neighbor_discovery<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv6Addr,
+    to: Ipv6Addr,
+    message: NdiscRepr<'_>,
+) -> bool {
+    let icmp = Icmpv6Repr::Ndisc(message);
+    let ip = Ipv6Repr {
+        src_addr: own,
+        dst_addr: to,
+        next_header: IpProtocol::Icmpv6,
+        payload_len: icmp.buffer_len(),
+        hop_limit: 255,
+    };
+    // RFC 2464, 7: a multicast group's hardware address.
+    let [.., a, b, c, d] = to.octets();
+    let ethernet = EthernetRepr {
+        src_addr: EthernetAddress(mac),
+        dst_addr: EthernetAddress([0x33, 0x33, a, b, c, d]),
+        ethertype: EthernetProtocol::Ipv6,
+    };
+    let len = ethernet.buffer_len() + ip.buffer_len() + icmp.buffer_len();
+    context
+        .wire
+        .send(host, len, |frame| {
+            let mut frame = EthernetFrame::new_unchecked(frame);
+            ethernet.emit(&mut frame);
+            let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
+            ip.emit(&mut packet);
+            icmp.emit(
+                &ip.src_addr,
+                &ip.dst_addr,
+                &mut Icmpv6Packet::new_unchecked(packet.payload_mut()),
+                &ChecksumCapabilities::default(),
+            );
+        })
+        .is_some()
+}

@@ -1,0 +1,336 @@
+//! The addresses of this host: how they are got, kept, announced and lost.
+//!
+//! IPv4 is fixed or comes by DHCP (RFC 2131, smoltcp's client); IPv6 has a link-local address and
+//! others by router advertisements or fixed. What is gained is announced, so that the first
+//! client does not wait for an address resolution of its own.
+
+mod announce;
+mod slaac;
+
+use crate::context::Context;
+use crate::host::Host;
+use crate::link::Link;
+use alloc::boxed::Box;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
+use slaac::Slaac;
+use smoltcp::iface::{Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::socket::dhcpv4;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
+
+/// Announcements of one address (RFC 5227, 2.3; RFC 4861, 7.2.6).
+const ANNOUNCEMENTS: u8 = 2;
+/// Time between them.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+/// Time to the next attempt when the transmit ring was full.
+const RETRY: Duration = Duration::from_millis(10);
+/// How often the gateway is asked for its hardware address while there are connections. smoltcp
+/// forgets it after 60 s, and traffic through it does not count as a sign of life.
+const REFRESH: Duration = Duration::from_secs(30);
+/// Announcements that can be due at once: as many as smoltcp holds addresses.
+const MOST: usize = 8;
+
+/// An address to be announced.
+#[derive(Clone, Copy)]
+struct Announcement {
+    address: IpAddr,
+    left: u8,
+    at: Instant,
+}
+
+struct Dhcp {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    lease: Option<Ipv4Cidr>,
+}
+
+/// The addresses.
+pub(crate) struct Addresses {
+    mac: [u8; 6],
+    gateway: Option<Ipv4Addr>,
+    dhcp: Option<Dhcp>,
+    slaac: Option<Slaac>,
+    announcements: [Option<Announcement>; MOST],
+    refresh_at: Instant,
+    /// When there is something to do.
+    next: Instant,
+}
+
+impl Addresses {
+    /// Gives the interface what is fixed, and begins to ask for the rest.
+    pub fn new(
+        mac: [u8; 6],
+        ipv4: Ipv4Setup,
+        ipv6: Ipv6Setup,
+        interface: &mut Interface,
+        now: Instant,
+    ) -> Addresses {
+        let mut addresses = Addresses {
+            mac,
+            gateway: None,
+            dhcp: None,
+            slaac: None,
+            announcements: [None; MOST],
+            refresh_at: now,
+            next: now,
+        };
+        match ipv4 {
+            Ipv4Setup::Static {
+                address,
+                prefix_len,
+                gateway,
+            } => addresses.gain_ipv4(interface, Ipv4Cidr::new(address, prefix_len), gateway, now),
+            Ipv4Setup::Dhcp => {
+                let storage = Box::leak(Box::new([SocketStorage::EMPTY]));
+                let mut set = SocketSet::new(&mut storage[..]);
+                let handle = set.add(dhcpv4::Socket::new());
+                addresses.dhcp = Some(Dhcp {
+                    set,
+                    handle,
+                    lease: None,
+                });
+            }
+        }
+        if ipv6 != Ipv6Setup::Off {
+            let hardware = HardwareAddress::Ethernet(EthernetAddress(mac));
+            let local = Ipv6Cidr::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
+            if let Some(local) = Ipv6Cidr::from_link_prefix(&local, hardware) {
+                addresses.gain(interface, IpCidr::Ipv6(local), now);
+            }
+        }
+        match ipv6 {
+            Ipv6Setup::Off => {}
+            Ipv6Setup::Slaac => addresses.slaac = Some(Slaac::new(now)),
+            Ipv6Setup::Static {
+                address,
+                prefix_len,
+                gateway,
+            } => {
+                addresses.gain(
+                    interface,
+                    IpCidr::Ipv6(Ipv6Cidr::new(address, prefix_len)),
+                    now,
+                );
+                if let Some(gateway) = gateway {
+                    let _ = interface.routes_mut().add_default_ipv6_route(gateway);
+                }
+            }
+        }
+        addresses
+    }
+
+    /// When [`Addresses::run`] wants to be called.
+    pub fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Does what is due. `busy`: there are connections.
+    pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, busy: bool, now: Instant) {
+        self.ask(context, host, now);
+        if let Some(slaac) = &mut self.slaac {
+            for lost in slaac.expired(now) {
+                lose(&mut context.interface, lost);
+            }
+            if slaac.router_expired(now) {
+                context.interface.routes_mut().remove_default_ipv6_route();
+            }
+            if slaac.solicits(now) && announce::router_solicit(context, host, self.mac) {
+                slaac.solicited(now);
+            }
+        }
+        self.announce(context, host, now);
+        if busy && now >= self.refresh_at && self.probe(context, host) {
+            self.refresh_at = now + REFRESH;
+        }
+        self.plan(context, busy, now);
+    }
+
+    /// Gives the DHCP client a frame.
+    pub fn dhcp<H: Host>(
+        &mut self,
+        context: &mut Context,
+        frame: &[u8],
+        host: &mut H,
+        now: Instant,
+    ) {
+        let Some(dhcp) = &mut self.dhcp else {
+            context.stray(frame, host, now);
+            return;
+        };
+        let mut link = Link {
+            host,
+            wire: &mut context.wire,
+            frame: Some(frame),
+        };
+        let _ = context
+            .interface
+            .poll_ingress_single(now, &mut link, &mut dhcp.set);
+        self.next = now;
+    }
+
+    /// Takes a router advertisement in, whose ICMPv6 message begins at `start`.
+    pub fn router_advert(
+        &mut self,
+        context: &mut Context,
+        frame: &[u8],
+        start: usize,
+        now: Instant,
+    ) {
+        let Some(slaac) = &mut self.slaac else {
+            return;
+        };
+        let Some(advert) = slaac::Advert::parse(frame, start) else {
+            context.service.stats.dropped.malformed += 1;
+            return;
+        };
+        if slaac.take_router(&advert, now) {
+            let routes = context.interface.routes_mut();
+            match advert.lifetime {
+                Duration::ZERO => {
+                    routes.remove_default_ipv6_route();
+                }
+                _ => {
+                    let _ = routes.add_default_ipv6_route(advert.router);
+                }
+            }
+        }
+        for prefix in advert.prefixes() {
+            if let Some(gained) = self
+                .slaac
+                .as_mut()
+                .and_then(|slaac| slaac.take_prefix(&prefix, self.mac, now))
+            {
+                self.gain(&mut context.interface, IpCidr::Ipv6(gained), now);
+            }
+        }
+        self.next = now;
+    }
+
+    /// Asks the gateway for its hardware address: something that has to be answered. Whether
+    /// there is one to ask, and room for the question.
+    pub fn probe<H: Host>(&self, context: &mut Context, host: &mut H) -> bool {
+        match (context.interface.ipv4_addr(), self.gateway) {
+            (Some(own), Some(gateway)) => {
+                announce::arp_request(context, host, self.mac, own, gateway)
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets the DHCP client speak, and takes over what it has got.
+    fn ask<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        let Some(dhcp) = &mut self.dhcp else {
+            return;
+        };
+        let mut link = Link {
+            host,
+            wire: &mut context.wire,
+            frame: None,
+        };
+        let _ = context.interface.poll_egress(now, &mut link, &mut dhcp.set);
+        let socket = dhcp.set.get_mut::<dhcpv4::Socket<'_>>(dhcp.handle);
+        let lease = match socket.poll() {
+            None => return,
+            Some(dhcpv4::Event::Deconfigured) => None,
+            Some(dhcpv4::Event::Configured(config)) => Some((config.address, config.router)),
+        };
+        let old = dhcp.lease.take();
+        dhcp.lease = lease.map(|lease| lease.0);
+        if let Some(old) = old
+            && Some(old) != dhcp.lease
+        {
+            log::warn!("lost the address {old}");
+            lose(&mut context.interface, IpCidr::Ipv4(old));
+            context.interface.routes_mut().remove_default_ipv4_route();
+            self.gateway = None;
+        }
+        if let Some((address, router)) = lease {
+            self.gain_ipv4(&mut context.interface, address, router, now);
+        }
+    }
+
+    fn announce<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        for slot in &mut self.announcements {
+            let Some(announcement) = slot else { continue };
+            if now < announcement.at {
+                continue;
+            }
+            if !context.interface.has_ip_addr(announcement.address) {
+                *slot = None;
+                continue;
+            }
+            let sent = match announcement.address {
+                IpAddr::V4(own) => announce::arp_announce(context, host, self.mac, own),
+                IpAddr::V6(own) => announce::neighbor_advert(context, host, self.mac, own),
+            };
+            announcement.at = now + if sent { ANNOUNCE_EVERY } else { RETRY };
+            announcement.left -= u8::from(sent);
+            if announcement.left == 0 {
+                *slot = None;
+            }
+        }
+    }
+
+    fn plan(&mut self, context: &mut Context, busy: bool, now: Instant) {
+        let mut next = Instant::from_micros_const(i64::MAX);
+        if let Some(dhcp) = &self.dhcp
+            && let Some(at) = context.interface.poll_at(now, &dhcp.set)
+        {
+            // Its retries are seconds apart; in the past means that the ring was full.
+            next = at.max(now + RETRY);
+        }
+        if let Some(slaac) = &self.slaac {
+            next = next.min(slaac.next().max(now + RETRY));
+        }
+        for announcement in self.announcements.iter().flatten() {
+            next = next.min(announcement.at);
+        }
+        if busy {
+            next = next.min(self.refresh_at.max(now + RETRY));
+        }
+        self.next = next;
+    }
+
+    fn gain_ipv4(
+        &mut self,
+        interface: &mut Interface,
+        address: Ipv4Cidr,
+        gateway: Option<Ipv4Addr>,
+        now: Instant,
+    ) {
+        self.gain(interface, IpCidr::Ipv4(address), now);
+        self.gateway = gateway;
+        if let Some(gateway) = gateway {
+            log::info!("gateway {gateway}");
+            let _ = interface.routes_mut().add_default_ipv4_route(gateway);
+        }
+        self.refresh_at = now;
+    }
+
+    fn gain(&mut self, interface: &mut Interface, gained: IpCidr, now: Instant) {
+        if interface.ip_addrs().contains(&gained) {
+            return;
+        }
+        let mut kept = false;
+        interface.update_ip_addrs(|addresses| kept = addresses.push(gained).is_ok());
+        if !kept {
+            log::warn!("no room for the address {gained}");
+            return;
+        }
+        log::info!("address {gained}");
+        if let Some(slot) = self.announcements.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(Announcement {
+                address: gained.address().into(),
+                left: ANNOUNCEMENTS,
+                at: now,
+            });
+        }
+        self.next = now;
+    }
+}
+
+fn lose(interface: &mut Interface, lost: IpCidr) {
+    log::info!("address {lost} is no longer ours");
+    interface.update_ip_addrs(|addresses| addresses.retain(|address| *address != lost));
+}

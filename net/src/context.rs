@@ -1,0 +1,34 @@
+//! What every connection needs at its turn: the interface, the link and the shared service.
+
+use crate::host::Host;
+use crate::link::{Link, Wire};
+use crate::service::Service;
+use alloc::boxed::Box;
+use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::time::Instant;
+
+/// What connections share.
+pub(crate) struct Context {
+    /// smoltcp's addresses, routes and neighbours.
+    pub interface: Box<Interface>,
+    /// The link.
+    pub wire: Wire,
+    /// The site and the counters.
+    pub service: Service,
+}
+
+impl Context {
+    /// Gives smoltcp a frame that belongs to no connection: it answers ARP, echo requests and
+    /// neighbour solicitations, and resets what it does not know.
+    pub fn stray<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+        let mut nothing = SocketSet::new(&mut [][..]);
+        let mut link = Link {
+            host,
+            wire: &mut self.wire,
+            frame: Some(frame),
+        };
+        let _ = self
+            .interface
+            .poll_ingress_single(now, &mut link, &mut nothing);
+    }
+}

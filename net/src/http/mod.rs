@@ -1,0 +1,15 @@
+//! HTTP/1.1 over one socket (RFC 9110, RFC 9112).
+//!
+//! Reads requests from a socket's receive buffer and writes answers into its send buffer. Knows
+//! nothing of frames, addresses and timers: it says what it waits for, and the flow sets the
+//! deadline.
+
+pub(crate) mod body;
+pub(crate) mod conn;
+pub(crate) mod date;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod status;
+
+pub(crate) use conn::{Conn, Wait};
+pub(crate) use status::Status;

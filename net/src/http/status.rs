@@ -1,0 +1,106 @@
+//! Answers without a file: a status, a few words, all of it prepared.
+
+/// A status that is answered by itself (RFC 9110, 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// 400: not a request.
+    BadRequest,
+    /// 404: no such path.
+    NotFound,
+    /// 405: a method that HTTP knows and a static site does not serve.
+    MethodNotAllowed,
+    /// 408: the request took too long to arrive.
+    RequestTimeout,
+    /// 413: more body than is read and thrown away.
+    ContentTooLarge,
+    /// 414: the request line alone fills the buffer.
+    UriTooLong,
+    /// 431: the head does not fit the buffer, or has too many fields.
+    HeaderFieldsTooLarge,
+    /// 501: an unknown method or transfer coding.
+    NotImplemented,
+    /// 505: not HTTP/1.
+    VersionNotSupported,
+}
+
+/// A prepared answer: the head without `Date`, `Connection` and the empty line, and the body.
+pub(crate) struct Prepared {
+    /// Status line and fields.
+    pub head: &'static str,
+    /// Content.
+    pub body: &'static str,
+}
+
+macro_rules! prepared {
+    ($text:literal, $len:literal $(, $field:literal)*) => {
+        Prepared {
+            head: concat!(
+                "HTTP/1.1 ", $text, "\r\nServer: Quartz\r\n", $($field, "\r\n",)*
+                "Content-Type: text/plain; charset=utf-8\r\nContent-Length: ", $len, "\r\n"
+            ),
+            body: concat!($text, "\n"),
+        }
+    };
+}
+
+impl Status {
+    /// The number.
+    pub fn code(self) -> u16 {
+        match self {
+            Status::BadRequest => 400,
+            Status::NotFound => 404,
+            Status::MethodNotAllowed => 405,
+            Status::RequestTimeout => 408,
+            Status::ContentTooLarge => 413,
+            Status::UriTooLong => 414,
+            Status::HeaderFieldsTooLarge => 431,
+            Status::NotImplemented => 501,
+            Status::VersionNotSupported => 505,
+        }
+    }
+
+    /// The answer.
+    pub fn prepared(self) -> &'static Prepared {
+        match self {
+            Status::BadRequest => &prepared!("400 Bad Request", 16),
+            Status::NotFound => &prepared!("404 Not Found", 14),
+            Status::MethodNotAllowed => {
+                &prepared!("405 Method Not Allowed", 23, "Allow: GET, HEAD")
+            }
+            Status::RequestTimeout => &prepared!("408 Request Timeout", 20),
+            Status::ContentTooLarge => &prepared!("413 Content Too Large", 22),
+            Status::UriTooLong => &prepared!("414 URI Too Long", 17),
+            Status::HeaderFieldsTooLarge => &prepared!("431 Request Header Fields Too Large", 36),
+            Status::NotImplemented => &prepared!("501 Not Implemented", 20),
+            Status::VersionNotSupported => &prepared!("505 HTTP Version Not Supported", 31),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn lengths_and_numbers_are_right() {
+        for status in [
+            Status::BadRequest,
+            Status::NotFound,
+            Status::MethodNotAllowed,
+            Status::RequestTimeout,
+            Status::ContentTooLarge,
+            Status::UriTooLong,
+            Status::HeaderFieldsTooLarge,
+            Status::NotImplemented,
+            Status::VersionNotSupported,
+        ] {
+            let prepared = status.prepared();
+            let length = format!("Content-Length: {}\r\n", prepared.body.len());
+            assert!(prepared.head.ends_with(&length), "{status:?}");
+            let line = format!("HTTP/1.1 {} ", status.code());
+            assert!(prepared.head.starts_with(&line), "{status:?}");
+            assert!(!prepared.head.contains("\r\n\r\n"), "{status:?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The device that smoltcp sees: one borrowed frame to receive, and [`Host`] to send through.
+//!
+//! Sent TCP segments get their checksum here and leave a note of their numbers, which smoltcp
+//! does not tell otherwise. A reply for which the transmit ring has no room is dropped and
+//! counted, as on a lossy link.
+
+use crate::checksum;
+use crate::host::Host;
+use crate::segment::{self, Flags};
+use alloc::boxed::Box;
+use alloc::vec;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::time::Instant;
+
+/// What is known of the last TCP segment that went out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// Its control bits.
+    pub flags: Flags,
+    /// Its sequence number.
+    pub seq: u32,
+    /// Bytes of data in it.
+    pub payload: usize,
+}
+
+/// State of the link that outlives a frame.
+pub(crate) struct Wire {
+    mtu: usize,
+    offload: bool,
+    /// Takes the frames that do not fit the transmit ring.
+    sink: Box<[u8]>,
+    /// The last TCP segment sent since the note was cleared.
+    pub sent: Option<Sent>,
+    /// smoltcp was told that the transmit ring is full.
+    pub exhausted: bool,
+    /// smoltcp asked for a frame. If no segment came of it, the neighbour's address is unknown.
+    pub asked: bool,
+    /// Frames handed to the host.
+    pub frames_out: u64,
+    /// Bytes in them.
+    pub bytes_out: u64,
+    /// Replies dropped because the transmit ring was full.
+    pub ring_full: u64,
+}
+
+impl Wire {
+    /// `mtu` in bytes of IP; `offload`: the device finishes the checksums of TCP segments.
+    pub fn new(mtu: usize, offload: bool) -> Wire {
+        Wire {
+            mtu,
+            offload,
+            sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
+            sent: None,
+            exhausted: false,
+            asked: false,
+            frames_out: 0,
+            bytes_out: 0,
+            ring_full: 0,
+        }
+    }
+
+    /// Forgets what was noted, before a connection is given the word.
+    pub fn clear(&mut self) {
+        self.sent = None;
+        self.exhausted = false;
+        self.asked = false;
+    }
+
+    /// What smoltcp has to know of the device.
+    pub fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = self.mtu + segment::ETHERNET;
+        capabilities.checksum.tcp = Checksum::None;
+        capabilities
+    }
+
+    /// Sends a frame that `fill` writes. `None`: the ring is full.
+    pub fn send<H: Host, R>(
+        &mut self,
+        host: &mut H,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let offload = self.offload;
+        let mut sent = None;
+        let result = host.transmit(len, |frame| {
+            let result = fill(frame);
+            sent = seal(frame, offload);
+            result
+        });
+        if result.is_some() {
+            self.frames_out += 1;
+            self.bytes_out += len as u64;
+            if sent.is_some() {
+                self.sent = sent;
+            }
+        }
+        result
+    }
+}
+
+/// Finishes a TCP segment and reads its numbers.
+fn seal(frame: &mut [u8], offload: bool) -> Option<Sent> {
+    let (start, source, destination) = segment::outgoing(frame)?;
+    let tcp = &mut frame[start..];
+    checksum::fill(tcp, source, destination, offload);
+    Some(Sent {
+        flags: Flags(tcp[13]),
+        seq: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+        payload: tcp.len() - usize::from(tcp[12] >> 4) * 4,
+    })
+}
+
+/// The device for one call of smoltcp.
+pub(crate) struct Link<'a, H> {
+    /// Where frames go.
+    pub host: &'a mut H,
+    /// What is kept between calls.
+    pub wire: &'a mut Wire,
+    /// The frame to receive, if there is one.
+    pub frame: Option<&'a [u8]>,
+}
+
+impl<H: Host> Device for Link<'_, H> {
+    type RxToken<'b>
+        = Received<'b>
+    where
+        Self: 'b;
+    type TxToken<'b>
+        = Transmit<'b, H>
+    where
+        Self: 'b;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Transmit<'_, H>)> {
+        let frame = self.frame.take()?;
+        Some((
+            Received(frame),
+            Transmit {
+                host: self.host,
+                wire: self.wire,
+            },
+        ))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Transmit<'_, H>> {
+        if !self.host.can_transmit() {
+            self.wire.exhausted = true;
+            return None;
+        }
+        self.wire.asked = true;
+        Some(Transmit {
+            host: self.host,
+            wire: self.wire,
+        })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.wire.capabilities()
+    }
+}
+
+/// The received frame.
+pub(crate) struct Received<'a>(&'a [u8]);
+
+impl RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+/// The right to send one frame.
+pub(crate) struct Transmit<'a, H> {
+    host: &'a mut H,
+    wire: &'a mut Wire,
+}
+
+impl<H: Host> TxToken for Transmit<'_, H> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        // `fill` is called at most once: by the host, or here if the host has no room.
+        let mut fill = Some(f);
+        let sent = self
+            .wire
+            .send(self.host, len, |frame| fill.take().map(|fill| fill(frame)));
+        if let Some(Some(result)) = sent {
+            return result;
+        }
+        self.wire.ring_full += 1;
+        match fill.take() {
+            Some(fill) => fill(&mut self.wire.sink[..len]),
+            None => unreachable!("a host that has no room does not call `fill`"),
+        }
+    }
+}
+
+/// A device without a link: for the time before there is a host.
+pub(crate) struct Nothing<'a>(pub &'a Wire);
+
+/// What never comes and never goes.
+pub(crate) enum Never {}
+
+impl Device for Nothing<'_> {
+    type RxToken<'b>
+        = Never
+    where
+        Self: 'b;
+    type TxToken<'b>
+        = Never
+    where
+        Self: 'b;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Never, Never)> {
+        None
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Never> {
+        None
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.0.capabilities()
+    }
+}
+
+impl RxToken for Never {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, _f: F) -> R {
+        match self {}
+    }
+}
+
+impl TxToken for Never {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, _len: usize, _f: F) -> R {
+        match self {}
+    }
+}

@@ -1,0 +1,114 @@
+//! Connections in slots. All memory is reserved at boot, touched when a slot is first used, and
+//! never given back: a slot is recycled with its socket and buffers.
+
+use crate::flow::Flow;
+use alloc::boxed::Box;
+use alloc::collections::TryReserveError;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::mem::{self, MaybeUninit};
+use core::ops::{Index, IndexMut};
+use core::slice;
+use smoltcp::iface::{SocketSet, SocketStorage};
+use smoltcp::socket::tcp;
+
+/// Sizes of a connection's buffers, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BufferClass {
+    /// Received bytes that nobody has read; bounds a request's head.
+    pub rx: usize,
+    /// Bytes sent and not acknowledged; bounds what is in flight.
+    pub tx: usize,
+}
+
+/// The slots of one class.
+pub(crate) struct Pool {
+    class: BufferClass,
+    /// Slots used at least once.
+    flows: Vec<Flow>,
+    /// Of those the free ones. The last freed goes first: its memory is warm.
+    free: Vec<u32>,
+    /// Untouched rest of the reservation for buffers.
+    bytes: &'static mut [MaybeUninit<u8>],
+    /// Untouched rest of the reservation for sockets.
+    sockets: &'static mut [MaybeUninit<SocketStorage<'static>>],
+    /// What a new buffer is filled with.
+    blank: Box<[u8]>,
+}
+
+impl Pool {
+    /// Reserves memory for `limit` connections.
+    ///
+    /// # Errors
+    /// When the heap cannot give it.
+    pub fn new(class: BufferClass, limit: usize) -> Result<Pool, TryReserveError> {
+        let mut flows = Vec::new();
+        flows.try_reserve_exact(limit)?;
+        let mut free = Vec::new();
+        free.try_reserve_exact(limit)?;
+        Ok(Pool {
+            class,
+            flows,
+            free,
+            bytes: reserve(limit * (class.rx + class.tx))?,
+            sockets: reserve(limit)?,
+            blank: vec![0; class.rx.max(class.tx)].into_boxed_slice(),
+        })
+    }
+
+    /// Bytes that one connection takes, beside its buffers.
+    pub const fn cost() -> usize {
+        size_of::<Flow>() + size_of::<u32>() + size_of::<SocketStorage<'static>>()
+    }
+
+    /// A free slot.
+    pub fn take(&mut self) -> Option<u32> {
+        if let Some(index) = self.free.pop() {
+            return Some(index);
+        }
+        let (storage, sockets) = mem::take(&mut self.sockets).split_first_mut()?;
+        self.sockets = sockets;
+        let rx = self.buffer(self.class.rx)?;
+        let tx = self.buffer(self.class.tx)?;
+        let mut set = SocketSet::new(slice::from_mut(storage.write(SocketStorage::EMPTY)));
+        let handle = set.add(tcp::Socket::new(
+            tcp::SocketBuffer::new(rx),
+            tcp::SocketBuffer::new(tx),
+        ));
+        self.flows.push(Flow::new(set, handle));
+        Some(self.flows.len() as u32 - 1)
+    }
+
+    /// Gives a slot back.
+    pub fn give_back(&mut self, index: u32) {
+        self.free.push(index);
+    }
+
+    fn buffer(&mut self, len: usize) -> Option<&'static mut [u8]> {
+        let (buffer, rest) = mem::take(&mut self.bytes).split_at_mut_checked(len)?;
+        self.bytes = rest;
+        Some(buffer.write_copy_of_slice(&self.blank[..len]))
+    }
+}
+
+impl Index<u32> for Pool {
+    type Output = Flow;
+    fn index(&self, index: u32) -> &Flow {
+        &self.flows[index as usize]
+    }
+}
+
+impl IndexMut<u32> for Pool {
+    fn index_mut(&mut self, index: u32) -> &mut Flow {
+        &mut self.flows[index as usize]
+    }
+}
+
+/// Memory for `len` values that lives as long as the program and is not touched.
+fn reserve<T>(len: usize) -> Result<&'static mut [MaybeUninit<T>], TryReserveError> {
+    let mut memory: Vec<T> = Vec::new();
+    memory.try_reserve_exact(len)?;
+    let spare = Box::leak(Box::new(memory)).spare_capacity_mut();
+    let len = len.min(spare.len());
+    Ok(&mut spare[..len])
+}

@@ -1,0 +1,22 @@
+//! Strong entity tags (RFC 9110, 8.8.1): a hash of the content, computed when first asked for.
+
+use core::hash::Hasher;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// Length of a tag with its quotes.
+pub(super) const LEN: usize = 34;
+/// Most bytes of a file that has a tag. To hash more at once would keep other connections
+/// waiting.
+pub(super) const MOST: usize = 1 << 20;
+
+/// Writes the tag of `content`.
+pub(super) fn write(tag: &mut [u8], content: &[u8]) {
+    let mut hasher = SipHasher13::new();
+    hasher.write(content);
+    let hash = hasher.finish128().as_u128();
+    tag[0] = b'"';
+    for (at, byte) in tag[1..LEN - 1].iter_mut().enumerate() {
+        *byte = b"0123456789abcdef"[(hash >> (124 - 4 * at)) as usize & 0xf];
+    }
+    tag[LEN - 1] = b'"';
+}

@@ -1,0 +1,193 @@
+//! The counters, and the page that shows them.
+
+use crate::host::Snapshot;
+use crate::text::Text;
+use core::fmt::Write as _;
+use quartz_abi::RingStats;
+use smoltcp::time::Instant;
+
+/// Frames that were received and not used, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// A length or a field that cannot be right.
+    pub malformed: u64,
+    /// A wrong TCP checksum.
+    pub checksum: u64,
+    /// Not for our hardware address.
+    pub not_for_us: u64,
+    /// A fragment of an IPv4 datagram.
+    pub fragment: u64,
+    /// Of a kind that a host ignores.
+    pub ignored: u64,
+}
+
+/// Connections that made room for others, by what they were doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Records of closed connections.
+    pub time_wait: u64,
+    /// Connections whose handshake was not complete.
+    pub half_open: u64,
+    /// Connections that waited for a request.
+    pub idle: u64,
+}
+
+/// Connections that ran out of time, by what they were doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// The handshake was not completed.
+    pub half_open: u64,
+    /// No request came.
+    pub idle: u64,
+    /// A request did not arrive whole.
+    pub request: u64,
+    /// The peer did not take its answer.
+    pub answer: u64,
+    /// The peer did not close.
+    pub closing: u64,
+}
+
+/// What the stack counts. Gauges say so; all else only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Connections accepted: their handshake was complete.
+    pub connections_served: u64,
+    /// Requests answered.
+    pub requests_served: u64,
+    /// Answers by the first figure of their status, from 1 to 5.
+    pub status: [u64; 5],
+    /// Gauge: connections whose handshake is complete.
+    pub open: u64,
+    /// Gauge: connections whose handshake is not complete.
+    pub half_open: u64,
+    /// Gauge: records of closed connections.
+    pub time_wait: u64,
+    /// Gauge: most connections at once.
+    pub limit: u64,
+    /// Connections that made room for others.
+    pub evicted: Evicted,
+    /// Connections that ran out of time.
+    pub expired: Expired,
+    /// Requests for a connection that found no room.
+    pub syn_dropped: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// Bytes in them.
+    pub bytes_in: u64,
+    /// Frames sent.
+    pub frames_out: u64,
+    /// Bytes in them.
+    pub bytes_out: u64,
+    /// Frames received and not used.
+    pub dropped: Dropped,
+    /// Replies dropped because the transmit ring was full.
+    pub ring_full: u64,
+    /// Segments that were sent again.
+    pub retransmitted: u64,
+}
+
+impl Stats {
+    /// Counts an answer.
+    pub(crate) fn answered(&mut self, code: u16) {
+        self.requests_served += 1;
+        if let Some(class) = self.status.get_mut(usize::from(code / 100).wrapping_sub(1)) {
+            *class += 1;
+        }
+    }
+
+    /// Connections that made room, in all.
+    #[must_use]
+    pub fn evicted_total(&self) -> u64 {
+        self.evicted.time_wait + self.evicted.half_open + self.evicted.idle
+    }
+
+    /// Writes `/stats.json`.
+    pub(crate) fn write(&self, text: &mut Text, machine: &Snapshot, now: Instant) {
+        // Writing into `Text` cannot fail.
+        let _ = write!(
+            text,
+            "{{\"version\":\"{}\",\"uptime_ms\":{},\"boot_us\":{},\
+             \"connections_served\":{},\"requests_served\":{},\
+             \"connections\":{{\"open\":{},\"half_open\":{},\"time_wait\":{},\"limit\":{},\
+             \"evicted\":{},\"syn_dropped\":{}}},",
+            self.version,
+            now.total_millis(),
+            machine.boot_us,
+            self.connections_served,
+            self.requests_served,
+            self.open,
+            self.half_open,
+            self.time_wait,
+            self.limit,
+            self.evicted_total(),
+            self.syn_dropped,
+        );
+        let _ = write!(
+            text,
+            "\"evicted\":{{\"time_wait\":{},\"half_open\":{},\"idle\":{}}},\
+             \"expired\":{{\"half_open\":{},\"idle\":{},\"request\":{},\"answer\":{},\"closing\":{}}},\
+             \"status\":{{\"2xx\":{},\"3xx\":{},\"4xx\":{},\"5xx\":{}}},",
+            self.evicted.time_wait,
+            self.evicted.half_open,
+            self.evicted.idle,
+            self.expired.half_open,
+            self.expired.idle,
+            self.expired.request,
+            self.expired.answer,
+            self.expired.closing,
+            self.status[1],
+            self.status[2],
+            self.status[3],
+            self.status[4],
+        );
+        let _ = write!(
+            text,
+            "\"frames\":{{\"in\":{},\"out\":{},\"bytes_in\":{},\"bytes_out\":{},\
+             \"retransmitted\":{},\"ring_full\":{},\"dropped\":{{\"malformed\":{},\"checksum\":{},\
+             \"not_for_us\":{},\"fragment\":{},\"ignored\":{}}}}},",
+            self.frames_in,
+            self.frames_out,
+            self.bytes_in,
+            self.bytes_out,
+            self.retransmitted,
+            self.ring_full,
+            self.dropped.malformed,
+            self.dropped.checksum,
+            self.dropped.not_for_us,
+            self.dropped.fragment,
+            self.dropped.ignored,
+        );
+        ring(text, "rx", &machine.rx);
+        ring(text, "tx", &machine.tx);
+        let _ = writeln!(
+            text,
+            "\"heap\":{{\"used\":{},\"total\":{}}}}}",
+            machine.heap_used, machine.heap_total
+        );
+    }
+}
+
+fn ring(text: &mut Text, name: &str, ring: &RingStats) {
+    let _ = write!(
+        text,
+        "\"{name}\":{{\"size\":{},\"avail_idx\":{},\"used_idx\":{},\"gap\":{},\"free\":{},\
+         \"harvested\":{},\"posted\":{},\"kicks\":{},\"interrupts\":{},\"spurious\":{},\
+         \"missed_interrupts\":{},\"rekicks\":{},\"bad_used\":{},\"resets\":{}}},",
+        ring.size,
+        ring.avail_idx,
+        ring.used_idx,
+        ring.gap,
+        ring.free,
+        ring.harvested,
+        ring.posted,
+        ring.kicks,
+        ring.interrupts,
+        ring.spurious,
+        ring.missed_interrupts,
+        ring.rekicks,
+        ring.bad_used,
+        ring.resets,
+    );
+}

@@ -1,0 +1,45 @@
+//! Text in memory of a fixed size: what does not fit is cut off.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::fmt;
+
+/// The text.
+pub(crate) struct Text {
+    memory: Box<[u8]>,
+    len: usize,
+}
+
+impl Text {
+    /// Room for `size` bytes.
+    pub fn new(size: usize) -> Text {
+        Text {
+            memory: vec![0; size].into_boxed_slice(),
+            len: 0,
+        }
+    }
+
+    /// Begins anew.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// What has been written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+
+    /// Adds bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let run = bytes.len().min(self.memory.len() - self.len);
+        self.memory[self.len..self.len + run].copy_from_slice(&bytes[..run]);
+        self.len += run;
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
