@@ -7,7 +7,8 @@ use crate::arch::clock;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use quartz_abi::blackbox::{
-    CAPACITY, EVENT_WORDS, FAILURE_TEXT, HEADER_WORDS, MAGIC, VERSION, WORDS, ring_words, word,
+    CAPACITY, EVENT_WORDS, FAILURE_TEXT, HEADER_WORDS, MAGIC, Record, VERSION, WORDS, ring_words,
+    word,
 };
 use quartz_abi::{Event, EventKind, ExitCode, RingStats};
 
@@ -77,6 +78,19 @@ pub fn fail(code: ExitCode, reason: &dyn fmt::Display) {
         a: code as u64,
         b: 0,
     });
+}
+
+/// The last `count` events, oldest first.
+pub fn last(count: u64) -> impl Iterator<Item = Record> {
+    let written = BOX.0[word::WRITTEN].load(Relaxed);
+    let kept = written.min(CAPACITY as u64).min(count);
+    (written - kept..written).map(|number| {
+        let at = HEADER_WORDS + (number as usize % CAPACITY) * EVENT_WORDS;
+        Record::new(
+            number,
+            core::array::from_fn(|word| BOX.0[at + word].load(Relaxed)),
+        )
+    })
 }
 
 fn set_text(from: usize, to: usize, text: &[u8]) {

@@ -53,6 +53,8 @@ pub enum Command {
     Version,
     /// The figures of `/stats.json`, for reading.
     Stats,
+    /// The last events of the black box.
+    Events,
     /// Stop accepting, finish what is in flight, end with a clean stop.
     Drain,
     /// Nothing that is known.
@@ -60,13 +62,18 @@ pub enum Command {
 }
 
 /// Each command with what it does.
-pub const COMMANDS: [(&str, Command, &str); 4] = [
+pub const COMMANDS: [(&str, Command, &str); 5] = [
     ("help", Command::Help, "this list"),
     ("version", Command::Version, "version and time since boot"),
     (
         "stats",
         Command::Stats,
         "rings, connections and memory in figures",
+    ),
+    (
+        "events",
+        Command::Events,
+        "the last events of the black box",
     ),
     (
         "drain",

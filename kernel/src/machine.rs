@@ -22,6 +22,9 @@ const BUDGET: usize = 64;
 /// Time between two looks at the invariants of the rings, in microseconds.
 const TICK_US: u64 = 100_000;
 
+/// Events that the console shows.
+const EVENTS: u64 = 32;
+
 type Nic = VirtioNet<KernelHal, MmioTransport<'static>>;
 
 /// Everything that the loop turns.
@@ -212,6 +215,9 @@ impl Machine {
                 writeln!(out, "Quartz {}, up {s} s", env!("CARGO_PKG_VERSION"))
             }
             Command::Stats => self.print_stats(&mut out),
+            Command::Events => {
+                blackbox::last(EVENTS).try_for_each(|event| writeln!(out, "{event}"))
+            }
             Command::Drain => {
                 self.draining = true;
                 self.stack.drain(clock::now());
@@ -225,10 +231,27 @@ impl Machine {
         let heap = heap::usage();
         print_ring(out, "rx", &self.nic.device.rx_stats())?;
         print_ring(out, "tx", &self.nic.device.tx_stats())?;
-        writeln!(out, "{:?}", self.stack.stats())?;
+        let stats = self.stack.stats();
         writeln!(
             out,
-            "heap {} of {} bytes, serial dropped {}, unexpected interrupts {}",
+            "connections: open {} half-open {} time-wait {} limit {} served {} evicted {} \
+             syn-dropped {}",
+            stats.open,
+            stats.half_open,
+            stats.time_wait,
+            stats.limit,
+            stats.connections_served,
+            stats.evicted_total(),
+            stats.syn_dropped
+        )?;
+        writeln!(
+            out,
+            "requests: served {}; frames: in {} out {} sent again {}",
+            stats.requests_served, stats.frames_in, stats.frames_out, stats.retransmitted
+        )?;
+        writeln!(
+            out,
+            "heap: {} of {} bytes; serial: dropped {}; unexpected interrupts {}",
             heap.used,
             heap.total,
             serial::dropped(),

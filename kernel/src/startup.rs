@@ -70,14 +70,14 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         rx_size: ring,
         tx_size: ring,
     };
-    let mut device = match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config)
-    {
-        Ok(device) => device,
-        Err(error) => refuse(
-            ExitCode::NoDevice,
-            &format_args!("the network device cannot be used: {error}"),
-        ),
-    };
+    let mut device =
+        match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config) {
+            Ok(device) => device,
+            Err(error) => refuse(
+                ExitCode::NoDevice,
+                &format_args!("the network device cannot be used: {error}"),
+            ),
+        };
     device.set_recorder(blackbox::record);
     blackbox::set_addresses(device.addresses());
     nic.controller

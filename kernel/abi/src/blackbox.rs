@@ -352,16 +352,7 @@ impl<'a> BlackBox<'a> {
         (written - kept..written).map(move |n| {
             let slot = (n % this.capacity as u64) as usize;
             let at = HEADER_WORDS + slot * EVENT_WORDS;
-            let head = this.word(at + 1);
-            Record {
-                number: n,
-                time_us: this.word(at),
-                kind: head as u16,
-                queue: (head >> 16) as u16,
-                count: (head >> 32) as u32,
-                a: this.word(at + 2),
-                b: this.word(at + 3),
-            }
+            Record::new(n, core::array::from_fn(|word| this.word(at + word)))
         })
     }
 }
@@ -396,6 +387,23 @@ pub struct Record {
     pub a: u64,
     /// Second word of detail.
     pub b: u64,
+}
+
+impl Record {
+    /// Event `number`, out of its words.
+    #[must_use]
+    pub const fn new(number: u64, words: [u64; EVENT_WORDS]) -> Record {
+        let [time_us, head, a, b] = words;
+        Record {
+            number,
+            time_us,
+            kind: head as u16,
+            queue: (head >> 16) as u16,
+            count: (head >> 32) as u32,
+            a,
+            b,
+        }
+    }
 }
 
 impl fmt::Display for Record {
