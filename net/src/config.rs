@@ -9,6 +9,8 @@ use core::fmt;
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
 use smoltcp::time::Duration;
 
+/// What the stack takes beside connections and records: scratch memory and smoltcp's interface.
+const FIXED: usize = 64 << 10;
 /// Fewest connections that a server is worth starting with.
 const FEWEST: usize = 8;
 /// Most records of closed connections: more than a client has ports.
@@ -109,8 +111,9 @@ impl Plan {
         } else {
             BufferClass { rx: 4096, tx: 4096 }
         };
+        let rest = memory.saturating_sub(FIXED);
         let record = TimeWait::cost() + Table::cost();
-        let records = (memory / 8 / record).min(MOST_RECORDS);
+        let records = (rest / 8 / record).min(MOST_RECORDS);
         let flow = class.rx
             + class.tx
             + Pool::cost()
@@ -119,11 +122,11 @@ impl Plan {
             + Table::cost()
             // Places in the two queues.
             + 2 * size_of::<u32>();
-        let fits = (memory - records * record) / flow;
+        let fits = (rest - records * record) / flow;
         let flows = conns.map_or(fits, |conns| fits.min(conns as usize));
         if fits < FEWEST {
             return Err(StackError::TooLittleMemory {
-                needed: FEWEST * flow * 8 / 7 + record,
+                needed: FIXED + FEWEST * flow * 8 / 7 + record,
             });
         }
         Ok(Plan {

@@ -91,7 +91,7 @@ pub(crate) struct Flow {
     snd_max: Option<u32>,
     /// When it has to get further.
     pub deadline: Instant,
-    /// Bytes in the send buffer when the peer last took some.
+    /// Bytes in the send buffer after the last turn.
     queued: usize,
     /// Congestion control is on.
     controlled: bool,
@@ -209,6 +209,7 @@ impl Flow {
                     service.stats.connections_served += 1;
                 }
                 let served = service.stats.requests_served;
+                let taken = socket.send_queue() < self.queued;
                 let mut scene = Scene {
                     service,
                     snapshot: &|| host.snapshot(),
@@ -216,9 +217,9 @@ impl Flow {
                     now,
                 };
                 let wait = self.conn.advance(socket, &mut scene);
-                let queued = socket.send_queue();
+                self.queued = socket.send_queue();
                 let fresh = context.service.stats.requests_served != served;
-                self.note_wait(wait, queued, fresh, now);
+                self.note_wait(wait, taken, fresh, now);
             }
         }
         self.send(context, host, now);
@@ -276,20 +277,19 @@ impl Flow {
         self.set.get_mut::<Socket<'static>>(self.handle)
     }
 
-    /// Sets stage and deadline by what the conversation waits for. `fresh`: a request has been
-    /// answered.
-    fn note_wait(&mut self, wait: Wait, queued: usize, fresh: bool, now: Instant) {
+    /// Sets stage and deadline by what the conversation waits for. `taken`: the peer has taken
+    /// something of what was sent; `fresh`: a request has been answered.
+    fn note_wait(&mut self, wait: Wait, taken: bool, fresh: bool, now: Instant) {
         let (stage, patience) = match wait {
             Wait::Request => (Stage::Idle, IDLE),
             Wait::Head | Wait::Content => (Stage::Busy, REQUEST),
             Wait::Room => (Stage::Busy, ANSWER),
             Wait::End => (Stage::Closing, CLOSING),
         };
-        let taken = queued < self.queued && matches!(wait, Wait::Room | Wait::End);
+        let taken = taken && matches!(wait, Wait::Room | Wait::End);
         if fresh || taken || wait != self.wait || stage != self.stage {
             self.deadline = now + patience;
         }
-        self.queued = queued;
         self.wait = wait;
         self.stage = stage;
     }

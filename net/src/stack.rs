@@ -411,7 +411,7 @@ impl Stack {
             snd_nxt: segment.ack,
             rcv_nxt: segment.end(),
             deadline: now,
-            answered: Instant::ZERO,
+            answered: now,
         };
         let record = self.time_wait.insert(record, now);
         self.table.insert(hash, Target::TimeWait(record));

@@ -43,7 +43,7 @@ impl Table {
     pub const fn cost() -> usize {
         // Twice the entries, at most 7/8 full and rounded up to a power of two, with a control
         // byte each.
-        4 * (size_of::<Entry>() + 1)
+        5 * (size_of::<Entry>() + 1)
     }
 
     /// The hash of a tuple.

@@ -405,7 +405,7 @@ fn balanced(text: &str) -> bool {
         '}' => depth - 1,
         _ => depth,
     });
-    depth == 0 && text.matches('"').count() % 2 == 0
+    depth == 0 && text.matches('"').count().is_multiple_of(2)
 }
 
 #[test]

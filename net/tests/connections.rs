@@ -1,0 +1,636 @@
+//! Connections from their first segment to what is left of them: transcripts of single segments.
+
+mod common;
+
+use common::raw::{Heard, SYN, Segment};
+use common::{Answer, CLIENT, Rig, SERVER, pattern};
+use quartz_net::Duration;
+use smoltcp::socket::tcp;
+use smoltcp::wire::{Ipv4Address, TcpControl};
+
+const GET: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n";
+const GET_CLOSE: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+/// A rig whose client is spoken by hand.
+fn by_hand() -> Rig {
+    let mut rig = Rig::new();
+    rig.introduce(CLIENT);
+    rig
+}
+
+/// Shakes hands; the server's initial sequence number.
+fn open(rig: &mut Rig, syn: Segment<'_>) -> u32 {
+    let heard = rig.say(syn);
+    let [reply] = &heard[..] else {
+        panic!("one reply to a SYN, not {heard:?}");
+    };
+    assert_eq!(reply.control, TcpControl::Syn);
+    assert_eq!(reply.ack, Some(syn.seq.wrapping_add(1)));
+    let heard = rig.say(Segment {
+        control: TcpControl::None,
+        seq: syn.seq.wrapping_add(1),
+        ack: Some(reply.seq.wrapping_add(1)),
+        ..syn
+    });
+    assert_eq!(heard, []);
+    reply.seq
+}
+
+/// A connection that the server has closed and the client too. The server's SND.NXT and RCV.NXT.
+fn closed(rig: &mut Rig, syn: Segment<'_>) -> (u32, u32) {
+    let iss = open(rig, syn);
+    let seq = syn.seq.wrapping_add(1);
+    let heard = rig.say(Segment {
+        control: TcpControl::Psh,
+        seq,
+        ack: Some(iss.wrapping_add(1)),
+        payload: GET_CLOSE,
+        ..syn
+    });
+    let [answer] = &heard[..] else {
+        panic!("one segment with answer and FIN, not {heard:?}");
+    };
+    assert_eq!(answer.control, TcpControl::Fin);
+    let snd_nxt = answer
+        .seq
+        .wrapping_add(answer.payload.len() as u32)
+        .wrapping_add(1);
+    let seq = seq.wrapping_add(GET_CLOSE.len() as u32);
+    let heard = rig.say(Segment {
+        control: TcpControl::Fin,
+        seq,
+        ack: Some(snd_nxt),
+        ..syn
+    });
+    assert_eq!(heard, [ack(syn, snd_nxt, seq.wrapping_add(1))]);
+    assert_eq!(rig.stack.stats().open, 0);
+    (snd_nxt, seq.wrapping_add(1))
+}
+
+/// The server's bare acknowledgement.
+fn ack(to: Segment<'_>, seq: u32, ack: u32) -> Heard {
+    Heard {
+        port: to.client_port,
+        control: TcpControl::None,
+        seq,
+        ack: Some(ack),
+        payload: vec![],
+    }
+}
+
+#[test]
+fn a_closed_connection_leaves_a_record_and_a_free_slot() {
+    let mut rig = by_hand();
+    closed(&mut rig, SYN);
+    let stats = rig.stack.stats();
+    assert_eq!((stats.open, stats.half_open, stats.time_wait), (0, 0, 1));
+}
+
+#[test]
+fn a_repeated_fin_is_acknowledged_and_begins_the_wait_anew() {
+    let mut rig = by_hand();
+    let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
+    let fin = Segment {
+        control: TcpControl::Fin,
+        seq: rcv_nxt - 1,
+        ack: Some(snd_nxt),
+        ..SYN
+    };
+    rig.wait(Duration::from_secs(40));
+    rig.machine.out.clear();
+    assert_eq!(rig.say(fin), [ack(SYN, snd_nxt, rcv_nxt)]);
+    // A flood of them is not answered.
+    assert_eq!(rig.say(fin), []);
+    rig.wait(Duration::from_secs(40));
+    assert_eq!(rig.stack.stats().time_wait, 1);
+    rig.wait(Duration::from_secs(21));
+    assert_eq!(rig.stack.stats().time_wait, 0);
+}
+
+#[test]
+fn a_reset_does_not_end_the_wait() {
+    let mut rig = by_hand();
+    let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
+    for seq in [rcv_nxt - 1, rcv_nxt, rcv_nxt + 1] {
+        let heard = rig.say(Segment {
+            control: TcpControl::Rst,
+            seq,
+            ack: Some(snd_nxt),
+            ..SYN
+        });
+        assert_eq!(heard, []);
+    }
+    assert_eq!(rig.stack.stats().time_wait, 1);
+}
+
+#[test]
+fn old_data_is_acknowledged_and_bare_acknowledgements_are_not() {
+    let mut rig = by_hand();
+    let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
+    rig.now += Duration::from_millis(60);
+    let bare = Segment {
+        control: TcpControl::None,
+        seq: rcv_nxt,
+        ack: Some(snd_nxt),
+        ..SYN
+    };
+    assert_eq!(rig.say(bare), []);
+    let data = Segment {
+        payload: b"late",
+        seq: rcv_nxt - 5,
+        ..bare
+    };
+    assert_eq!(rig.say(data), [ack(SYN, snd_nxt, rcv_nxt)]);
+}
+
+#[test]
+fn a_newer_syn_reopens_and_an_old_one_does_not() {
+    let mut rig = by_hand();
+    // Over the wrap of the sequence numbers too.
+    for irs in [1000, u32::MAX - 20, 0x7fff_fff0] {
+        let syn = Segment { seq: irs, ..SYN };
+        let (snd_nxt, rcv_nxt) = closed(&mut rig, syn);
+        // Duplicates of what the connection has used get an acknowledgement.
+        for seq in [irs, irs.wrapping_add(10), rcv_nxt] {
+            rig.wait(Duration::from_millis(60));
+            rig.machine.out.clear();
+            assert_eq!(
+                rig.say(Segment { seq, ..SYN }),
+                [ack(SYN, snd_nxt, rcv_nxt)]
+            );
+            assert_eq!(rig.stack.stats().time_wait, 1);
+        }
+        let newer = Segment {
+            seq: rcv_nxt.wrapping_add(1),
+            ..SYN
+        };
+        let iss = open(&mut rig, newer);
+        assert_eq!(rig.stack.stats().time_wait, 0);
+        let heard = rig.say(Segment {
+            control: TcpControl::Psh,
+            seq: newer.seq.wrapping_add(1),
+            ack: Some(iss.wrapping_add(1)),
+            payload: GET,
+            ..SYN
+        });
+        assert!(heard[0].payload.ends_with(b"body{}\n"));
+        rig.say(Segment {
+            control: TcpControl::Rst,
+            seq: newer.seq.wrapping_add(1 + GET.len() as u32),
+            ack: Some(0),
+            ..SYN
+        });
+        assert_eq!(rig.stack.stats().open, 0);
+    }
+}
+
+#[test]
+fn ten_thousand_connections_over_a_hundred_ports() {
+    let mut rig = Rig::new();
+    for n in 0..10_000u32 {
+        // smoltcp draws its initial sequence numbers at random: half of them are smaller.
+        let handle = rig.socket(4096, 1024);
+        rig.dial(handle, SERVER.into(), 80, 50_000 + (n % 100) as u16);
+        rig.settle();
+        assert!(rig.tcp(handle).may_send(), "connection {n}");
+        rig.send(handle, GET_CLOSE);
+        let bytes = rig.read(handle, |_| false);
+        let (answer, _) = Answer::parse(&bytes, false).expect("an answer");
+        assert_eq!(answer.body, b"body{}\n");
+        rig.tcp(handle).close();
+        rig.settle();
+        assert_eq!(rig.tcp(handle).state(), tcp::State::Closed);
+        rig.sockets.remove(handle);
+    }
+    let stats = rig.stack.stats();
+    assert_eq!(
+        (stats.connections_served, stats.requests_served),
+        (10_000, 10_000)
+    );
+    assert_eq!(
+        (stats.open, stats.time_wait, stats.syn_dropped),
+        (0, 100, 0)
+    );
+}
+
+#[test]
+fn a_full_record_table_forgets_the_oldest() {
+    let mut config = common::config();
+    config.memory = 1 << 20;
+    let mut rig = Rig::with(config, common::site());
+    rig.introduce(CLIENT);
+    let mut made = 0u32;
+    while rig.stack.stats().evicted.time_wait < 10 {
+        closed(
+            &mut rig,
+            Segment {
+                client_port: 2000 + made as u16,
+                ..SYN
+            },
+        );
+        made += 1;
+        assert!(made < 20_000, "the table is not bounded");
+    }
+    assert_eq!(rig.stack.stats().time_wait, u64::from(made - 10));
+    // The first is unknown now, the last is not.
+    rig.now += Duration::from_millis(60);
+    let fin = Segment {
+        control: TcpControl::Fin,
+        seq: 5,
+        ack: Some(7),
+        ..SYN
+    };
+    let heard = rig.say(Segment {
+        client_port: 2000,
+        ..fin
+    });
+    assert_eq!(heard[0].control, TcpControl::Rst);
+    let heard = rig.say(Segment {
+        client_port: 2000 + made as u16 - 1,
+        ..fin
+    });
+    assert_eq!(heard[0].control, TcpControl::None);
+}
+
+fn small(conns: u32) -> Rig {
+    let mut config = common::config();
+    config.conns = Some(conns);
+    let mut rig = Rig::with(config, common::site());
+    rig.introduce(CLIENT);
+    assert_eq!(rig.stack.stats().limit, u64::from(conns));
+    rig
+}
+
+#[test]
+fn a_full_table_evicts_half_open_connections_first_then_idle_ones() {
+    let mut rig = small(10);
+    let port = |n: u16| Segment {
+        client_port: 3000 + n,
+        ..SYN
+    };
+    let mut iss = Vec::new();
+    for n in 0..7 {
+        iss.push(open(&mut rig, port(n)));
+    }
+    // The first becomes the youngest idle connection by a request.
+    let heard = rig.say(Segment {
+        control: TcpControl::Psh,
+        seq: 1001,
+        ack: Some(iss[0].wrapping_add(1)),
+        payload: GET,
+        ..port(0)
+    });
+    assert_eq!(heard.len(), 1);
+    for n in 7..10 {
+        rig.say(port(n));
+    }
+    let stats = rig.stack.stats();
+    assert_eq!((stats.open, stats.half_open), (7, 3));
+
+    // Connections 7, 8 and 9 go without a word.
+    for n in 10..13 {
+        assert_eq!(open_evicting(&mut rig, port(n)), []);
+    }
+    let stats = rig.stack.stats();
+    assert_eq!((stats.evicted.half_open, stats.evicted.idle), (3, 0));
+    assert_eq!((stats.open, stats.half_open), (10, 0));
+    // Then 1 and 2, the idle ones that have waited longest. They are told.
+    for (n, evicted) in [(13, 1), (14, 2)] {
+        let told = open_evicting(&mut rig, port(n));
+        assert_eq!(told, [3000 + evicted]);
+    }
+    let stats = rig.stack.stats();
+    assert_eq!((stats.evicted.half_open, stats.evicted.idle), (3, 2));
+    assert_eq!((stats.open, stats.syn_dropped), (10, 0));
+}
+
+/// Opens a connection; the ports of those that were reset for it.
+fn open_evicting(rig: &mut Rig, syn: Segment<'_>) -> Vec<u16> {
+    let heard = rig.say(syn);
+    let (last, others) = heard.split_last().expect("a SYN|ACK");
+    assert_eq!(
+        (last.control, last.port),
+        (TcpControl::Syn, syn.client_port)
+    );
+    assert!(others.iter().all(|h| h.control == TcpControl::Rst));
+    let told = others.iter().map(|h| h.port).collect();
+    rig.say(Segment {
+        control: TcpControl::None,
+        seq: syn.seq + 1,
+        ack: Some(last.seq.wrapping_add(1)),
+        ..syn
+    });
+    told
+}
+
+#[test]
+fn busy_connections_are_not_evicted() {
+    let mut rig = small(8);
+    for n in 0..8 {
+        let syn = Segment {
+            client_port: 3000 + n,
+            ..SYN
+        };
+        let iss = open(&mut rig, syn);
+        // Half a request.
+        rig.say(Segment {
+            control: TcpControl::Psh,
+            seq: 1001,
+            ack: Some(iss.wrapping_add(1)),
+            payload: b"GET / HT",
+            ..syn
+        });
+    }
+    assert_eq!(rig.say(SYN), []);
+    let stats = rig.stack.stats();
+    assert_eq!((stats.open, stats.syn_dropped), (8, 1));
+    assert_eq!(stats.evicted_total(), 0);
+}
+
+#[test]
+fn a_flood_leaves_room_and_leaves_by_itself() {
+    let mut rig = small(100);
+    for n in 0..20_000u32 {
+        let client = Ipv4Address::from((10 << 24) + (2 << 8) + 16 + n % 200);
+        if n < 200 {
+            rig.introduce(client);
+        }
+        rig.say(Segment {
+            client,
+            client_port: (n / 200) as u16 + 1000,
+            ..SYN
+        });
+        rig.now += Duration::from_micros(50);
+    }
+    assert_eq!(rig.stack.stats().half_open, 50, "half of the table");
+    open(
+        &mut rig,
+        Segment {
+            client_port: 9,
+            ..SYN
+        },
+    );
+    rig.wait(Duration::from_secs(11));
+    let stats = rig.stack.stats();
+    assert_eq!((stats.half_open, stats.open), (0, 1));
+    assert_eq!(stats.expired.half_open + stats.evicted.half_open, 20_000);
+}
+
+#[test]
+fn a_handshake_that_stays_open_is_repeated_and_given_up() {
+    let mut rig = by_hand();
+    // One that nobody resets.
+    let client = Ipv4Address::new(10, 0, 2, 77);
+    rig.introduce(client);
+    rig.say(Segment { client, ..SYN });
+    let before = rig.machine.sent;
+    rig.wait(Duration::from_secs(9));
+    assert!(rig.machine.sent - before >= 2, "the SYN|ACK is repeated");
+    assert_eq!(rig.stack.stats().half_open, 1);
+    rig.wait(Duration::from_secs(2));
+    let stats = rig.stack.stats();
+    assert_eq!((stats.half_open, stats.expired.half_open), (0, 1));
+    // Nothing is left that wants attention soon.
+    assert!(
+        rig.stack
+            .deadline()
+            .is_none_or(|at| at > rig.now + Duration::from_secs(1))
+    );
+}
+
+#[test]
+fn a_reset_ends_a_handshake() {
+    let mut rig = by_hand();
+    let heard = rig.say(SYN);
+    rig.say(Segment {
+        control: TcpControl::Rst,
+        seq: 1001,
+        ack: Some(heard[0].seq.wrapping_add(1)),
+        ..SYN
+    });
+    assert_eq!(rig.stack.stats().half_open, 0);
+}
+
+#[test]
+fn other_ports_and_unknown_connections_are_reset() {
+    let mut rig = by_hand();
+    let heard = rig.say(Segment {
+        server_port: 81,
+        ..SYN
+    });
+    assert_eq!(
+        (heard[0].control, heard[0].ack),
+        (TcpControl::Rst, Some(1001))
+    );
+    let heard = rig.say(Segment {
+        control: TcpControl::None,
+        ack: Some(77),
+        ..SYN
+    });
+    assert_eq!((heard[0].control, heard[0].seq), (TcpControl::Rst, 77));
+    // A reset is not answered.
+    let heard = rig.say(Segment {
+        control: TcpControl::Rst,
+        ..SYN
+    });
+    assert_eq!(heard, []);
+}
+
+#[test]
+fn damaged_segments_are_dropped_and_counted() {
+    let mut rig = by_hand();
+    let frame = SYN.frame();
+    for end in 0..frame.len() {
+        rig.inject(&frame[..end]);
+    }
+    assert_eq!(rig.stack.stats().dropped.malformed, frame.len() as u64);
+    let mut damaged = frame.clone();
+    damaged[40] ^= 1;
+    rig.inject(&damaged);
+    assert_eq!(rig.stack.stats().dropped.checksum, 1);
+    let mut elsewhere = frame.clone();
+    elsewhere[5] ^= 1;
+    rig.inject(&elsewhere);
+    assert_eq!(rig.stack.stats().dropped.not_for_us, 1);
+    let mut fragment = frame.clone();
+    fragment[20] = 0x20;
+    rig.inject(&fragment);
+    assert_eq!(rig.stack.stats().dropped.fragment, 1);
+    assert_eq!(rig.machine.out.len(), 0);
+    assert_eq!(rig.stack.stats().half_open, 0);
+    // What the device has verified is not verified again.
+    rig.stack.ingest(&damaged, true, &mut rig.machine, rig.now);
+    assert_eq!(rig.stack.stats().dropped.checksum, 1);
+}
+
+#[test]
+fn silence_is_closed_after_a_minute_politely() {
+    let mut rig = Rig::new();
+    let handle = rig.connect();
+    rig.wait(Duration::from_secs(59));
+    assert!(rig.tcp(handle).may_recv());
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(
+        rig.tcp(handle).state(),
+        tcp::State::CloseWait,
+        "a FIN, not a reset"
+    );
+    assert_eq!(rig.stack.stats().expired.idle, 1);
+    // The client never closes: that too ends.
+    rig.wait(Duration::from_secs(11));
+    let stats = rig.stack.stats();
+    assert_eq!((stats.open, stats.expired.closing), (0, 1));
+    assert_eq!(rig.tcp(handle).state(), tcp::State::Closed);
+}
+
+#[test]
+fn a_request_that_does_not_arrive_gets_408() {
+    let mut rig = Rig::new();
+    for part in [
+        "GET / HTTP/1.1\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhell",
+    ] {
+        let handle = rig.connect();
+        rig.send(handle, part.as_bytes());
+        rig.wait(Duration::from_secs(14));
+        assert!(!rig.tcp(handle).can_recv());
+        rig.wait(Duration::from_secs(2));
+        let answer = rig.answer(handle, false);
+        assert_eq!(
+            (answer.code, answer.field("Connection")),
+            (408, Some("close")),
+            "{part}"
+        );
+    }
+    assert_eq!(rig.stack.stats().expired.request, 2);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_reset() {
+    let mut rig = Rig::new();
+    let handle = rig.socket(1000, 1000);
+    let own = rig.port();
+    rig.dial(handle, SERVER.into(), 80, own);
+    rig.settle();
+    rig.send(handle, b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    rig.wait(Duration::from_secs(29));
+    assert_eq!(rig.stack.stats().open, 1);
+    rig.wait(Duration::from_secs(3));
+    let stats = rig.stack.stats();
+    assert_eq!((stats.open, stats.expired.answer), (0, 1));
+}
+
+#[test]
+fn a_slow_reader_gets_everything() {
+    let mut rig = Rig::new();
+    let handle = rig.socket(2000, 1000);
+    let own = rig.port();
+    rig.dial(handle, SERVER.into(), 80, own);
+    rig.settle();
+    rig.send(handle, b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut bytes = Vec::new();
+    // 2000 bytes a second; with a window that closes in between.
+    while bytes.len() < 300_000 {
+        rig.wait(Duration::from_secs(1));
+        let _ = rig.tcp(handle).recv(|b| {
+            bytes.extend_from_slice(b);
+            (b.len(), ())
+        });
+        assert!(rig.tcp(handle).may_recv(), "after {} bytes", bytes.len());
+    }
+    rig.wait(Duration::from_secs(1));
+    let _ = rig.tcp(handle).recv(|b| {
+        bytes.extend_from_slice(b);
+        (b.len(), ())
+    });
+    assert!(bytes.ends_with(&pattern(300_000)[299_000..]));
+}
+
+#[test]
+fn draining_ends_idle_connections_finishes_answers_and_refuses_new_ones() {
+    let mut rig = Rig::new();
+    let idle = rig.connect();
+    let slow = rig.socket(20_000, 1000);
+    let own = rig.port();
+    rig.dial(slow, SERVER.into(), 80, own);
+    rig.settle();
+    for path in ["/big.bin", "/kib.bin"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        rig.send(slow, request.as_bytes());
+    }
+    let partial = rig.connect();
+    rig.send(partial, b"GET /healthz HT");
+    rig.stack.drain(rig.now);
+    rig.settle();
+    assert_eq!(rig.tcp(idle).state(), tcp::State::CloseWait);
+    rig.tcp(idle).close();
+    rig.settle();
+
+    let refused = rig.socket(1000, 1000);
+    let own = rig.port();
+    rig.dial(refused, SERVER.into(), 80, own);
+    rig.settle();
+    assert_eq!(rig.tcp(refused).state(), tcp::State::Closed);
+
+    rig.send(partial, b"TP/1.1\r\nHost: x\r\n\r\n");
+    let answer = rig.answer(partial, false);
+    assert_eq!((answer.code, &answer.body[..]), (503, &b"draining"[..]));
+    assert_eq!(answer.field("Connection"), Some("close"));
+    rig.tcp(partial).close();
+    rig.settle();
+    assert!(!rig.stack.drained());
+
+    let bytes = rig.read(slow, |_| false);
+    rig.tcp(slow).close();
+    rig.settle();
+    assert!(rig.stack.drained());
+    let (first, len) = Answer::parse(&bytes, false).expect("the answer under way");
+    assert!(first.body == pattern(300_000));
+    let (second, _) = Answer::parse(&bytes[len..], false).expect("the request behind it");
+    assert!(second.body == pattern(1024));
+    assert_eq!(second.field("Connection"), Some("close"));
+}
+
+#[test]
+fn draining_does_not_wait_for_ever() {
+    let mut rig = Rig::new();
+    let handle = rig.connect();
+    rig.send(handle, b"GET / HTTP/1.1\r\n");
+    rig.stack.drain(rig.now);
+    rig.wait(Duration::from_millis(4900));
+    assert!(!rig.stack.drained());
+    rig.wait(Duration::from_millis(200));
+    assert!(rig.stack.drained());
+    assert_eq!(rig.tcp(handle).state(), tcp::State::Closed);
+}
+
+#[test]
+fn slots_are_used_again_with_nothing_of_the_last_connection() {
+    let mut rig = small(8);
+    for n in 0..200u16 {
+        let syn = Segment {
+            client_port: 5000 + n,
+            ..SYN
+        };
+        let iss = open(&mut rig, syn);
+        // Every other connection leaves half a request behind.
+        let payload = if n % 2 == 0 { &b"GET /half"[..] } else { GET };
+        let heard = rig.say(Segment {
+            control: TcpControl::Psh,
+            seq: 1001,
+            ack: Some(iss.wrapping_add(1)),
+            payload,
+            ..syn
+        });
+        if n % 2 == 1 {
+            assert!(heard[0].payload.ends_with(b"body{}\n"));
+        }
+        rig.say(Segment {
+            control: TcpControl::Rst,
+            seq: 1001 + payload.len() as u32,
+            ..syn
+        });
+        assert_eq!(rig.stack.stats().open, 0);
+    }
+    assert_eq!(rig.stack.stats().evicted_total(), 0);
+}
