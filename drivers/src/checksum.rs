@@ -109,3 +109,6 @@ fn fold(mut sum: u32) -> u16 {
     }
     sum as u16
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use core::fmt;
 /// An index of the available or used ring (VIRTIO 1.2, 2.7.6 and 2.7.8).
 ///
 /// Free-running: it counts entries, wraps at 65,536, and names slot `index mod size`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RingIndex(u16);
 
 impl RingIndex {
@@ -60,3 +60,6 @@ impl fmt::Display for RingIndex {
 pub const fn need_event(event: RingIndex, new: RingIndex, old: RingIndex) -> bool {
     new.since(event.plus(1)) < new.since(old)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use quartz_abi::RingStats;
 /// There is at most one for each descriptor, and none while the device owns it: it can be neither
 /// copied nor made up. Whoever holds it may use the buffer and has to bring it back.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone))]
 #[must_use = "a credit that is dropped is a descriptor lost"]
 pub(crate) struct Credit(u16);
 
@@ -115,6 +116,7 @@ const DRIVER: u64 = 0;
 
 /// The ledger of one queue.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Ledger {
     owners: Vec<u64>,
     free: Vec<Credit>,
@@ -357,3 +359,6 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

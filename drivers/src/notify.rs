@@ -35,7 +35,7 @@ pub(crate) trait Shared {
 }
 
 /// How the two sides tell each other what they want to hear of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Suppression {
     /// By the flags (VIRTIO 1.2, 2.7.7.1).
     Flags,
@@ -88,3 +88,6 @@ pub(crate) fn disarm(shared: &impl Shared, suppression: Suppression, taken: Ring
         Suppression::EventIdx => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

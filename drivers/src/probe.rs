@@ -254,3 +254,6 @@ fn neighbour(frame: &[u8], kind: u8) -> Option<Target> {
     let address = frame.get(ICMP + 8..ICMP + 24)?.try_into().ok()?;
     matches.then_some(Target::V6(address))
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,3 +257,6 @@ impl Ladder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

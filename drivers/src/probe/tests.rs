@@ -1,0 +1,263 @@
+//! The probe, told stories of quiet networks and dead rings.
+
+use super::*;
+use std::vec;
+use std::vec::Vec;
+
+const TICK: u64 = 100_000;
+const GATEWAY: [u8; 4] = [10, 0, 2, 2];
+
+fn arp_frame(operation: u8, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
+    let mut frame = vec![0x52; 12];
+    frame.extend_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, operation]);
+    frame.extend_from_slice(&[0x52; 6]);
+    frame.extend_from_slice(&sender);
+    frame.extend_from_slice(&[0x52; 6]);
+    frame.extend_from_slice(&target);
+    frame
+}
+
+fn neighbour_frame(kind: u8, target: [u8; 16]) -> Vec<u8> {
+    let mut frame = vec![0x33; 12];
+    frame.extend_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 24, 58, 255]);
+    frame.extend_from_slice(&[0xfe; 32]);
+    frame.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
+    frame.extend_from_slice(&target);
+    frame
+}
+
+/// A guest with a watch over its ring, and the network around it.
+struct Story {
+    probe: Probe,
+    now: u64,
+    received: u64,
+    /// Whether the gateway replies.
+    gateway: bool,
+    /// Whether frames come through the ring.
+    ring: bool,
+    /// Whether the stack knows a gateway to ask.
+    asks: bool,
+    sent_all: bool,
+    link_up: bool,
+    probes: u32,
+    verdicts: Vec<(u64, Verdict)>,
+}
+
+impl Story {
+    fn new() -> Story {
+        Story {
+            probe: Probe::new(),
+            now: 0,
+            received: 0,
+            gateway: true,
+            ring: true,
+            asks: true,
+            sent_all: true,
+            link_up: true,
+            probes: 0,
+            verdicts: Vec::new(),
+        }
+    }
+
+    fn receive(&mut self, frame: &[u8]) {
+        if self.ring {
+            self.received += 1;
+            if self.probe.watches() {
+                self.probe.received(frame);
+            }
+        }
+    }
+
+    /// Lets time pass; `traffic` frames arrive in each tick.
+    fn pass(&mut self, ticks: u64, traffic: u64) {
+        for _ in 0..ticks {
+            self.now += TICK;
+            for _ in 0..traffic {
+                self.receive(&[0x52; 60]);
+            }
+            let verdict = self.probe.tick(View {
+                now: self.now,
+                received: self.received,
+                waiting: false,
+                sent_all: self.sent_all,
+                can_receive: true,
+                link_up: self.link_up,
+            });
+            if verdict != Verdict::Fine {
+                self.verdicts.push((self.now / TICK, verdict));
+            }
+            if self.probe.is_wanted() {
+                self.probes += 1;
+                if self.asks {
+                    self.probe.sent(&arp_frame(1, [10, 0, 2, 15], GATEWAY));
+                    if self.gateway {
+                        self.receive(&arp_frame(2, GATEWAY, [10, 0, 2, 15]));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quiet_network_with_a_gateway() {
+    let mut story = Story::new();
+    story.pass(10_000, 0);
+    assert_eq!(story.verdicts, []);
+    // Once a second, or a little less often.
+    assert!((800..=1001).contains(&story.probes), "{}", story.probes);
+}
+
+#[test]
+fn a_quiet_network_without_a_gateway() {
+    for asks in [true, false] {
+        let mut story = Story::new();
+        story.gateway = false;
+        story.asks = asks;
+        story.pass(10_000, 0);
+        story.pass(1000, 5);
+        story.pass(10_000, 0);
+        assert_eq!(story.verdicts, [], "nobody ever replied");
+    }
+}
+
+#[test]
+fn a_ring_that_dies_while_the_link_is_quiet() {
+    let mut story = Story::new();
+    story.pass(100, 0);
+    story.ring = false;
+    let died = story.now / TICK;
+    story.pass(40, 0);
+    let [(rekick, Verdict::Rekick), (dead, Verdict::Dead)] = story.verdicts[..] else {
+        panic!("{:?}", story.verdicts);
+    };
+    assert!(rekick < dead && dead - died <= 20, "{died} {rekick} {dead}");
+}
+
+#[test]
+fn a_ring_that_dies_under_load() {
+    let mut story = Story::new();
+    // Never quiet: the trust has to come from probes under load.
+    story.pass(100, 50);
+    story.ring = false;
+    let died = story.now / TICK;
+    story.pass(15, 50);
+    let [(_, Verdict::Rekick), (dead, Verdict::Dead)] = story.verdicts[..] else {
+        panic!("{:?}", story.verdicts);
+    };
+    assert!(dead - died <= 14, "{died} {dead}");
+}
+
+#[test]
+fn a_kick_that_helps_ends_it() {
+    let mut story = Story::new();
+    story.pass(100, 50);
+    story.ring = false;
+    while story.verdicts.is_empty() {
+        story.pass(1, 50);
+    }
+    story.ring = true;
+    story.pass(1000, 50);
+    assert_eq!(story.verdicts.len(), 1, "{:?}", story.verdicts);
+}
+
+#[test]
+fn a_gateway_that_goes_away_costs_one_reset_at_most() {
+    let mut story = Story::new();
+    story.pass(100, 0);
+    story.gateway = false;
+    story.pass(10_000, 0);
+    let dead = |v: &&(u64, Verdict)| v.1 == Verdict::Dead;
+    assert_eq!(story.verdicts.iter().filter(dead).count(), 1);
+    // It comes back, is trusted again, and goes away again.
+    story.gateway = true;
+    story.pass(100, 0);
+    story.gateway = false;
+    story.pass(10_000, 0);
+    assert_eq!(story.verdicts.iter().filter(dead).count(), 2);
+}
+
+#[test]
+fn other_traffic_is_proof_of_life() {
+    let mut story = Story::new();
+    story.pass(100, 0);
+    story.gateway = false;
+    for _ in 0..1000 {
+        story.pass(2, 0);
+        story.pass(1, 1);
+    }
+    assert_eq!(story.verdicts, []);
+}
+
+#[test]
+fn a_probe_that_was_not_sent_is_no_evidence() {
+    for change in [
+        |s: &mut Story| s.sent_all = false,
+        |s: &mut Story| s.link_up = false,
+        |s: &mut Story| s.asks = false,
+    ] {
+        let mut story = Story::new();
+        story.pass(100, 0);
+        change(&mut story);
+        story.gateway = false;
+        story.pass(1000, 0);
+        assert_eq!(story.verdicts, []);
+    }
+}
+
+#[test]
+fn no_probes_on_a_link_that_is_down() {
+    let mut story = Story::new();
+    story.link_up = false;
+    story.pass(1000, 0);
+    assert_eq!(story.probes, 0);
+}
+
+#[test]
+fn whom_a_frame_asks_for_and_who_replies() {
+    let v6 = [7; 16];
+    assert_eq!(
+        request(&arp_frame(1, [1; 4], GATEWAY)),
+        Some(Target::V4(GATEWAY))
+    );
+    assert_eq!(
+        reply(&arp_frame(2, GATEWAY, [1; 4])),
+        Some(Target::V4(GATEWAY))
+    );
+    assert_eq!(request(&neighbour_frame(135, v6)), Some(Target::V6(v6)));
+    assert_eq!(reply(&neighbour_frame(136, v6)), Some(Target::V6(v6)));
+    assert_eq!(request(&arp_frame(2, GATEWAY, [1; 4])), None);
+    assert_eq!(reply(&arp_frame(1, GATEWAY, [1; 4])), None);
+    assert_eq!(request(&neighbour_frame(136, v6)), None);
+    for frame in [
+        arp_frame(1, GATEWAY, GATEWAY),
+        neighbour_frame(135, v6),
+        neighbour_frame(136, v6),
+    ] {
+        for len in 0..frame.len() {
+            assert_eq!(request(&frame[..len]), None);
+            assert_eq!(reply(&frame[..len]), None);
+        }
+    }
+}
+
+#[test]
+fn a_reply_of_another_is_not_the_gateways() {
+    let mut probe = Probe::new();
+    let view = |now| View {
+        now,
+        received: 0,
+        waiting: false,
+        sent_all: true,
+        can_receive: true,
+        link_up: true,
+    };
+    probe.tick(view(QUIET_US));
+    assert!(probe.is_wanted() && probe.watches());
+    probe.sent(&arp_frame(1, [10, 0, 2, 15], GATEWAY));
+    assert!(!probe.is_wanted(), "one is enough");
+    probe.received(&arp_frame(2, [10, 0, 2, 77], [10, 0, 2, 15]));
+    assert!(probe.watches());
+    probe.received(&arp_frame(2, GATEWAY, [10, 0, 2, 15]));
+    assert!(!probe.watches());
+}
