@@ -86,6 +86,8 @@ pub struct RingView {
     pub used_idx: u16,
     /// `avail.idx − used.idx`: buffers that the device owns, if nobody lied.
     pub gap: u16,
+    /// Buffers that the device owns, counted one by one.
+    pub owned: u16,
     /// Buffers returned since the start of the back end.
     pub returned: u64,
     /// Notifications that came.
@@ -177,6 +179,7 @@ impl Device {
         let lane = self.lane(queue);
         lane.held = None;
         lane.late_call = None;
+        lane.silent_until = None;
         let mut ring = lane.ring.take()?;
         let base = ring.next_avail();
         let breaches = std::mem::take(&mut ring.breaches);
@@ -216,6 +219,7 @@ impl Device {
             view.avail_idx = ring.avail_idx();
             view.used_idx = ring.used_idx();
             view.gap = view.avail_idx.wrapping_sub(view.used_idx);
+            view.owned = ring.owned();
         }
         view
     }
@@ -494,13 +498,14 @@ impl Device {
             }
             Some(Fault::UsedJumpForward) => {
                 ring.give_back(head, len);
-                ring.look();
-                let by = ring.owned() as i32 + 1;
+                let by = i32::from(ring.owned()) + 1;
                 ring.skip(by);
             }
             Some(Fault::UsedJumpBack) => {
                 ring.give_back(head, len);
                 ring.skip(-3);
+                // Entries written at once would hide it: nobody looks back.
+                lane.silent_until = Some(Instant::now() + SILENCE);
             }
             // The other faults belong to other moments.
             Some(_) => ring.give_back(head, len),

@@ -118,7 +118,7 @@ faults! {
     UsedStale = "used-stale" at Entry;
     /// `used.idx` jumps beyond everything that the device owns.
     UsedJumpForward = "used-jump-forward" at Entry;
-    /// `used.idx` goes back by three.
+    /// `used.idx` goes back by three, and stays there for 400 ms.
     UsedJumpBack = "used-jump-back" at Entry;
     /// `used.flags` and `avail_event` are garbage that tells the driver not to notify.
     StaleFlags = "stale-flags" at Sleep;

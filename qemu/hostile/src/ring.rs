@@ -150,10 +150,10 @@ impl Ring {
         read.map_or(0, |idx| idx.0)
     }
 
-    /// Buffers that the device owns and has looked at or taken.
-    pub fn owned(&self) -> usize {
-        let taken = self.owned.iter().filter(|o| **o).count();
-        taken + usize::from(self.seen.wrapping_sub(self.next_avail()))
+    /// Buffers that the device owns: those it took and those that wait in the available ring.
+    pub fn owned(&self) -> u16 {
+        let taken = self.owned.iter().filter(|o| **o).count() as u16;
+        taken.wrapping_add(self.avail_idx().wrapping_sub(self.next_avail()))
     }
 
     /// Looks how far the driver has got.

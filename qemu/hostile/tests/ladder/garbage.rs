@@ -6,16 +6,21 @@ use crate::machine::Setup;
 use crate::{legacy, modern, modern_event_idx};
 use quartz_hostile::{Fault, Order, Queue};
 
-/// Used entries that cannot be true.
-const LIES: [Fault; 9] = [
+/// Used entries that cannot be true. A stale entry comes first: once the ring has been round, the
+/// entry of the last round lies there and may well be true.
+const FALSE_IDS: [Fault; 5] = [
+    Fault::UsedStale,
     Fault::IdOutOfRange,
     Fault::IdNotOutstanding,
     Fault::IdRepeated,
+    Fault::UsedJumpForward,
+];
+
+const FALSE_LENGTHS: [Fault; 5] = [
     Fault::LenZero,
     Fault::LenShort,
     Fault::LenBeyond,
     Fault::LenMax,
-    Fault::UsedJumpForward,
     Fault::UsedJumpBack,
 ];
 
@@ -28,13 +33,23 @@ fn lie(setup: Setup, queue: Queue, lies: &[Fault]) {
 }
 
 #[test]
-fn lies_in_the_receive_ring_are_found_out() {
-    lie(legacy(), Queue::Rx, &LIES);
+fn false_ids_in_the_receive_ring_are_found_out() {
+    lie(legacy(), Queue::Rx, &FALSE_IDS);
 }
 
 #[test]
-fn lies_in_the_receive_ring_of_a_modern_card_are_found_out() {
-    lie(modern(), Queue::Rx, &LIES);
+fn false_ids_in_the_receive_ring_of_a_modern_card_are_found_out() {
+    lie(modern(), Queue::Rx, &FALSE_IDS);
+}
+
+#[test]
+fn false_lengths_in_the_receive_ring_are_found_out() {
+    lie(legacy(), Queue::Rx, &FALSE_LENGTHS);
+}
+
+#[test]
+fn false_lengths_in_the_receive_ring_of_a_modern_card_are_found_out() {
+    lie(modern(), Queue::Rx, &FALSE_LENGTHS);
 }
 
 /// The device writes nothing into a transmit buffer: a length of zero is the truth there, and any
@@ -73,8 +88,6 @@ fn endure(setup: Setup) {
     let mut guest = Guest::boot(setup);
     for order in HARMLESS {
         survive(&mut guest, &Case::harmless(order));
-        // What was ordered for more frames than the trial took.
-        guest.machine.backend.clear();
     }
 }
 

@@ -96,7 +96,10 @@ impl Guest {
     /// Waits until no descriptor is missing: the device owns the whole receive ring and nothing
     /// of the transmit ring, and the guest's own books say the same.
     pub fn no_descriptor_is_lost(&mut self) {
-        let whole = |v: &View| v.running && v.rx.gap == v.rx.size && v.tx.gap == 0;
+        let whole = |v: &View| {
+            let rx = v.rx.gap == v.rx.size && v.rx.owned == v.rx.size;
+            v.running && rx && v.tx.gap == 0 && v.tx.owned == 0
+        };
         let what = "every descriptor to be back";
         self.machine.backend.wait(what, PATIENCE, whole).unwrap();
         let deadline = Instant::now() + PATIENCE;

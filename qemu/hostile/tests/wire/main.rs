@@ -40,7 +40,8 @@ fn frames_pass_both_ways_many_times_round_the_rings() {
     }
     let view = driver.backend.view();
     assert_eq!(view.breaches, Vec::<String>::new());
-    assert_eq!((view.rx.gap, view.tx.gap), (SIZE, 0));
+    assert_eq!((view.rx.gap, view.rx.owned), (SIZE, SIZE));
+    assert_eq!((view.tx.gap, view.tx.owned), (0, 0));
     assert_eq!((view.memory_tables, view.starts), (1, 1));
 }
 
