@@ -420,18 +420,16 @@ impl Rig {
     pub fn read(&mut self, handle: SocketHandle, mut done: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.until(Duration::from_secs(100), |rig| {
-            let socket = rig.tcp(handle);
-            while socket.can_recv() {
-                let run = socket.recv(|b| {
+            while rig.tcp(handle).can_recv() {
+                let run = rig.tcp(handle).recv(|b| {
                     bytes.extend_from_slice(b);
                     (b.len(), b.len())
                 });
                 assert!(run.is_ok());
+                // What was read opens the window again.
+                rig.settle();
             }
-            let ended = !socket.may_recv();
-            // What was read opens the window again.
-            rig.turn();
-            ended || done(&bytes)
+            !rig.tcp(handle).may_recv() || done(&bytes)
         });
         bytes
     }
