@@ -2,7 +2,7 @@
 # Installs what is missing, and says so in one line; quiet and instant when nothing is.
 #
 #   qemu/setup.sh run     what building and running take: a linker, QEMU, the Rust sources
-#   qemu/setup.sh test    and what the tests drive the guest with: curl, wrk, Chromium, a real site
+#   qemu/setup.sh test    and what the tests drive the guest with: curl, wrk, ping, Chromium, a real site
 #
 # Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
 # serve is unpacked below target/, not installed.
@@ -28,6 +28,7 @@ test)
     has curl || missing+=(curl)
     has wrk || missing+=(wrk)
     PATH="$PATH:/usr/sbin:/sbin" has ip || missing+=(iproute2)
+    has ping || missing+=(iputils-ping)
     has chromium || missing+=(chromium)
     ;;
 *) fail "unknown mode '$mode': run or test" ;;

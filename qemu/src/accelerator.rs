@@ -6,7 +6,6 @@
 //! or QEMU changes.
 
 use crate::guest::{Ending, Guest, Patience};
-use crate::journal::PROMPT;
 use crate::machine::{Accelerator, Machine};
 use crate::memory::Memory;
 use crate::outcome;
@@ -82,11 +81,7 @@ fn boots(accelerator: Accelerator, qemu: &Path, kernel: &Path) -> bool {
     let Ok(mut guest) = Guest::start(&machine, false) else {
         return false;
     };
-    if guest
-        .journal()
-        .wait_for(0, deadline, |line| line.ends_with(PROMPT))
-        .is_none()
-    {
+    if !guest.journal().wait_for_prompt(deadline) {
         return false;
     }
     let patience = Patience {

@@ -7,19 +7,23 @@ use crate::outcome;
 use crate::signals::wait_any;
 use crate::spawn;
 use quartz_abi::ExitCode;
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The longest that typing a line may take.
-const TYPING: Duration = Duration::from_secs(1);
+/// Bytes of the serial log that may wait to be read.
+const SERIAL_BUFFER: usize = 1 << 20;
+/// How often the journal is looked at for the prompt.
+const LOOK: Duration = Duration::from_millis(10);
 /// The longest that a killed process may take to go.
 const KILL: Duration = Duration::from_secs(5);
 /// The longest that the last words of an ended process may take to arrive.
@@ -143,7 +147,7 @@ impl Default for Patience {
 pub struct Guest {
     child: Child,
     pidfd: OwnedFd,
-    serial: UnixStream,
+    console: PipeWriter,
     monitor: Monitor,
     journal: Arc<Journal>,
     complaints: Arc<Journal>,
@@ -157,18 +161,23 @@ impl Guest {
     /// # Errors
     /// The program cannot be started or watched.
     pub fn start(machine: &Machine, echo: bool) -> Result<Guest, GuestError> {
-        let (serial, serial_end) = UnixStream::pair()?;
         let (monitor, monitor_end) = UnixStream::pair()?;
+        let (console_end, console) = io::pipe()?;
+        let (serial, serial_end) = io::pipe()?;
+        let (stderr, stderr_end) = io::pipe()?;
+        // Typing must not wait for a guest that does not read.
+        fcntl_setfl(&console, OFlags::WRONLY | OFlags::NONBLOCK).map_err(io::Error::from)?;
+        // A reader that is late must not hold the guest up. The system may allow less.
+        let _ = fcntl_setpipe_size(&serial, SERIAL_BUFFER);
         let wires = Wires {
-            serial: serial_end.as_raw_fd(),
             monitor: monitor_end.as_raw_fd(),
         };
         let mut command = Command::new(&machine.qemu);
         command
             .args(machine.arguments(wires))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stdin(console_end)
+            .stdout(serial_end)
+            .stderr(stderr_end);
         let mut child = spawn::bound(&mut command, machine.inherited(wires)).map_err(|source| {
             GuestError::Start {
                 program: machine.qemu.display().to_string(),
@@ -183,7 +192,6 @@ impl Guest {
                 return Err(error.into());
             }
         };
-        let stderr = child.stderr.take();
         let guest = Guest {
             child,
             pidfd,
@@ -191,12 +199,12 @@ impl Guest {
             journal: Journal::new(echo),
             complaints: Journal::new(echo),
             ending: None,
-            serial,
+            console,
         };
-        guest.journal.follow(guest.serial.try_clone()?)?;
-        if let Some(stderr) = stderr {
-            guest.complaints.follow(stderr)?;
-        }
+        // This program's copies of QEMU's ends: with them open, no stream would ever end.
+        drop(command);
+        guest.journal.follow(serial)?;
+        guest.complaints.follow(stderr)?;
         Ok(guest)
     }
 
@@ -228,8 +236,7 @@ impl Guest {
     /// # Errors
     /// The guest is gone, or has not read what was typed before.
     pub fn type_line(&mut self, line: &str) -> io::Result<()> {
-        self.serial.set_write_timeout(Some(TYPING))?;
-        self.serial.write_all(format!("{line}\n").as_bytes())
+        self.console.write_all(format!("{line}\n").as_bytes())
     }
 
     /// Waits until the guest has ended, at most until `deadline`; `None` if it still runs.
@@ -271,13 +278,13 @@ impl Guest {
             // A means that cannot even be tried gives way to the next at once.
             let tried = match means {
                 Means::Itself => false,
-                Means::Drain => self.type_line("drain").is_ok(),
+                Means::Drain => self.type_when_up("drain", deadline, hurry)?,
                 Means::Quit => self.monitor.execute("quit", Value::Null, deadline).is_ok(),
                 Means::Terminate => pidfd_send_signal(&self.pidfd, Signal::TERM).is_ok(),
                 Means::Kill => pidfd_send_signal(&self.pidfd, Signal::KILL).is_ok(),
             };
             let deadline = if tried { deadline } else { Instant::now() };
-            if self.wait_or_hurry(deadline, hurry)?
+            if self.wait_or_hurry(deadline, hurry)? == Waited::Ended
                 && let Some(ending) = self.wait(deadline)?
             {
                 return Ok((ending, means));
@@ -286,21 +293,42 @@ impl Guest {
         Err(GuestError::Stuck(self.pid()))
     }
 
-    /// Waits for the end; whether it has come, and not the deadline or the hurry before it.
+    /// Types a line as soon as the guest listens, which its prompt tells: what is typed before
+    /// may be lost. Whether it could.
+    fn type_when_up(
+        &mut self,
+        line: &str,
+        deadline: Instant,
+        hurry: Option<&dyn Hurry>,
+    ) -> Result<bool, GuestError> {
+        while !self.journal.prompted() {
+            let look = deadline.min(Instant::now() + LOOK);
+            if self.wait_or_hurry(look, hurry)? != Waited::Late || look == deadline {
+                return Ok(false);
+            }
+        }
+        Ok(self.type_line(line).is_ok())
+    }
+
+    /// Waits for the end, the hurry or the deadline, whichever comes first.
     fn wait_or_hurry(
         &self,
         deadline: Instant,
         hurry: Option<&dyn Hurry>,
-    ) -> Result<bool, GuestError> {
+    ) -> Result<Waited, GuestError> {
         let mut fds = vec![self.pidfd.as_fd()];
         fds.extend(hurry.map(|h| h.as_fd()));
         let ready = wait_any(&fds, Some(deadline))?;
-        if let Some(hurry) = hurry
-            && ready[1]
-        {
-            hurry.take();
+        if ready[0] {
+            return Ok(Waited::Ended);
         }
-        Ok(ready[0])
+        match hurry {
+            Some(hurry) if ready[1] => {
+                hurry.take();
+                Ok(Waited::Hurried)
+            }
+            _ => Ok(Waited::Late),
+        }
     }
 
     /// Ends the guest at once, without asking.
@@ -331,6 +359,14 @@ impl Drop for Guest {
         // Nothing is left to do about a process that the system holds.
         let _ = self.kill();
     }
+}
+
+/// What ended a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Ended,
+    Hurried,
+    Late,
 }
 
 /// Something that makes a stop go on to the next means: readable when it does.

@@ -31,6 +31,8 @@ struct State {
     first: u64,
     /// The line that has no end yet.
     open: Vec<u8>,
+    /// The guest has shown its prompt: it is up.
+    prompted: bool,
     closed: bool,
 }
 
@@ -77,6 +79,7 @@ impl Journal {
                 self.end_line(&mut state);
             } else {
                 state.open.push(byte);
+                state.prompted |= state.open == PROMPT.as_bytes();
                 if state.open.len() == MAX_LINE {
                     self.end_line(&mut state);
                 }
@@ -167,6 +170,25 @@ impl Journal {
         }
     }
 
+    /// Whether the guest has shown its prompt.
+    #[must_use]
+    pub fn prompted(&self) -> bool {
+        self.lock().prompted
+    }
+
+    /// Waits until the guest has shown its prompt; whether it has before the deadline. A line of
+    /// the log may have pushed it away again at once.
+    pub fn wait_for_prompt(&self, deadline: Instant) -> bool {
+        let mut state = self.lock();
+        while !state.prompted && !state.closed {
+            match self.wait(state, deadline) {
+                Some(again) => state = again,
+                None => return false,
+            }
+        }
+        state.prompted
+    }
+
     /// Waits until the stream has ended; whether it did before the deadline.
     pub fn wait_closed(&self, deadline: Instant) -> bool {
         let mut state = self.lock();
@@ -240,6 +262,18 @@ mod tests {
         let journal = Journal::new(false);
         journal.take(b"one\r\nquartz> \r\ntwo\r\nquartz> drain\r\n\r\nquartz> ");
         assert_eq!(journal.since(0), ["one", "two", "drain", "", "quartz> "]);
+    }
+
+    #[test]
+    fn a_prompt_is_noticed_even_if_a_line_pushes_it_away() {
+        let journal = Journal::new(false);
+        let late = Instant::now() + Duration::from_millis(10);
+        assert!(!journal.wait_for_prompt(late));
+        journal.take(b"ready\r\nquartz> \r\n[ 0.1] address\r\n");
+        assert!(journal.wait_for_prompt(soon()));
+        let journal = Journal::new(false);
+        journal.follow(&b"panicked\n"[..]).unwrap();
+        assert!(!journal.wait_for_prompt(soon()));
     }
 
     #[test]

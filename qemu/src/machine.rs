@@ -91,7 +91,8 @@ impl Machine {
         }
     }
 
-    /// QEMU's words, with the guest's serial line and the monitor on the inherited sockets.
+    /// QEMU's words, with the guest's serial line on its standard input and output and the monitor
+    /// on an inherited socket.
     #[must_use]
     pub fn arguments(&self, wires: Wires) -> Vec<OsString> {
         let mut words = Words::default();
@@ -119,7 +120,9 @@ impl Machine {
         if !self.append.is_empty() {
             words.pair("-append", &self.append);
         }
-        words.pair("-chardev", format!("socket,id=serial,fd={}", wires.serial));
+        // Standard input and output are pipes: they hold more than a socket does, where every
+        // write of the guest, a byte each, takes the room of a packet.
+        words.pair("-chardev", "stdio,id=serial,signal=off");
         words.pair("-serial", "chardev:serial");
         words.pair(
             "-chardev",
@@ -139,18 +142,13 @@ impl Machine {
     #[must_use]
     pub fn inherited(&self, wires: Wires) -> Vec<RawFd> {
         let site = self.site.as_ref().map(|site| site.file.as_raw_fd());
-        [wires.serial, wires.monitor]
-            .into_iter()
-            .chain(site)
-            .collect()
+        [wires.monitor].into_iter().chain(site).collect()
     }
 }
 
 /// Sockets that connect QEMU with this program, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wires {
-    /// The guest's serial line.
-    pub serial: RawFd,
     /// QEMU's monitor.
     pub monitor: RawFd,
 }
@@ -193,10 +191,7 @@ mod tests {
     use super::*;
 
     fn line(machine: &Machine) -> String {
-        let words = machine.arguments(Wires {
-            serial: 7,
-            monitor: 8,
-        });
+        let words = machine.arguments(Wires { monitor: 8 });
         let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
         words.join(" ")
     }
@@ -210,7 +205,7 @@ mod tests {
             "-sandbox on,",
             "restrict=on",
             "-kernel kernel.elf",
-            "-chardev socket,id=serial,fd=7",
+            "-chardev socket,id=monitor,fd=8",
         ] {
             assert!(line.contains(part), "{part} is missing in {line}");
         }

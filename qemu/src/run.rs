@@ -172,19 +172,27 @@ fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error>
 
 /// Waits for the first answer, says so, and goes on until the guest ends or a signal comes.
 fn serve(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error> {
-    let watch = Error::system("cannot watch the guest");
+    let watch = |error| Error::system("cannot watch the guest")(error);
     let began = Instant::now();
+    let deadline = Some(began + plan.patience);
     let prober = Prober::start(plan.target, guest, began + plan.patience)
         .map_err(Error::system("cannot start a thread"))?;
     let fds = [guest.as_fd(), signals.as_fd(), prober.answered.as_fd()];
-    let ready = wait_any(&fds, Some(began + plan.patience)).map_err(watch)?;
+    let mut ready = wait_any(&fds, deadline).map_err(watch)?;
     if !ready[0] && !ready[1] {
-        let Some(address) = prober.answer() else {
-            return Err(no_answer(guest, plan.patience));
-        };
-        announce(address, plan, began.elapsed());
         let fds = [guest.as_fd(), signals.as_fd()];
-        wait_any(&fds, None).map_err(Error::system("cannot watch the guest"))?;
+        let deadline = match prober.answer() {
+            Some(address) => {
+                announce(address, plan, began.elapsed());
+                None
+            }
+            // The asking was given up: the guest is ending, or time is.
+            None => deadline,
+        };
+        ready = wait_any(&fds, deadline).map_err(watch)?;
+    }
+    if !ready[0] && !ready[1] {
+        return Err(no_answer(guest, plan.patience));
     }
     match guest.wait(Instant::now())? {
         Some(Ending::Code(ExitCode::CleanStop)) | None => Ok(()),
@@ -305,7 +313,9 @@ impl Prober {
         thread::Builder::new()
             .name("prober".into())
             .spawn(move || {
+                // With its prompt the guest says that it is up: what answers before is another.
                 let address = match target {
+                    _ if !journal.wait_for_prompt(deadline) => None,
                     Target::At(address) => Some(address),
                     Target::ByDhcp(port) => address_by_dhcp(&journal, deadline)
                         .map(|address| SocketAddr::from((address, port))),

@@ -20,7 +20,7 @@ const OTHERS: [&str; 8] = [
     "-device",
     "virtio-rng-device,rng=r0",
     "-blockdev",
-    "driver=null-co,node-name=b0,size=1M",
+    "driver=null-co,node-name=b0,size=1048576",
     "-device",
     "virtio-blk-device,drive=b0",
 ];
