@@ -101,13 +101,15 @@ fn set_text(from: usize, to: usize, text: &[u8]) {
     }
 }
 
-/// The words from `at` on, as many as fit into `target`; how many bytes those are.
+/// Bytes of the box.
+pub const LEN: usize = WORDS * 8;
+
+/// Copies the bytes from `at` on, as many as fit into `target`; how many those are.
 pub fn read(at: usize, target: &mut [u8]) -> usize {
-    let words = BOX.0.get(at..).unwrap_or(&[]);
-    let mut len = 0;
-    for (bytes, word) in target.chunks_exact_mut(8).zip(words) {
-        bytes.copy_from_slice(&word.load(Relaxed).to_le_bytes());
-        len += 8;
+    let len = LEN.saturating_sub(at).min(target.len());
+    for (offset, byte) in (at..).zip(&mut target[..len]) {
+        let word = BOX.0[offset / 8].load(Relaxed);
+        *byte = word.to_le_bytes()[offset % 8];
     }
     len
 }

@@ -198,8 +198,14 @@ impl Flow {
         }
     }
 
-    /// Reads, answers, sends.
-    pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) -> Fate {
+    /// Reads, answers, sends. `at_rest`: no received frame is being looked at.
+    pub fn run<H: Host>(
+        &mut self,
+        context: &mut Context,
+        host: &mut H,
+        at_rest: bool,
+        now: Instant,
+    ) -> Fate {
         let socket = self.set.get_mut::<Socket<'_>>(self.handle);
         match socket.state() {
             State::SynReceived | State::Listen | State::Closed => {}
@@ -213,6 +219,9 @@ impl Flow {
                 let mut scene = Scene {
                     service,
                     snapshot: &|| host.snapshot(),
+                    black_box_len: host.black_box_len(),
+                    read_black_box: &|at, target| host.read_black_box(at, target),
+                    at_rest,
                     port: self.tuple.local_port,
                     now,
                 };
@@ -223,6 +232,9 @@ impl Flow {
             }
         }
         self.send(context, host, now);
+        // The queue of those that wait for the ring is looked at when the frames of this turn
+        // have gone back.
+        self.stalled |= self.conn.is_deferred();
         match self.socket().state() {
             State::TimeWait => Fate::Lingers,
             State::Closed | State::Listen => Fate::Ends,

@@ -12,8 +12,19 @@ pub trait Host {
     /// `None`, with `fill` not called, when the transmit ring is full.
     fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R>;
 
-    /// Figures for `/stats.json`; called for that alone.
+    /// Figures for `/stats.json`; called for that alone, and never while a received frame is
+    /// being looked at.
     fn snapshot(&self) -> Snapshot;
+
+    /// Bytes of the black box; 0: none is kept.
+    fn black_box_len(&self) -> usize {
+        0
+    }
+
+    /// Copies the black box from byte `at` on into `target`; says how many bytes those were.
+    fn read_black_box(&self, _at: usize, _target: &mut [u8]) -> usize {
+        0
+    }
 }
 
 /// Figures of the machine.

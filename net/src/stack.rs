@@ -191,8 +191,8 @@ impl Stack {
         .min()
     }
 
-    /// Whether connections wait for room in the transmit ring: the device should then say when it
-    /// has taken frames.
+    /// Whether connections wait: for room in the transmit ring, of which the device should then
+    /// tell, or for the frames of this turn to go back to the receive ring.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
         !self.stalled.is_empty()
@@ -312,7 +312,7 @@ impl Stack {
             let flow = self.order.oldest(IDLE)?;
             self.context.service.stats.evicted.idle += 1;
             self.pool[flow].reset();
-            let _ = self.pool[flow].run(&mut self.context, host, now);
+            let _ = self.pool[flow].run(&mut self.context, host, true, now);
             self.release(flow);
         }
         self.pool.take()
@@ -349,7 +349,7 @@ impl Stack {
     fn run(&mut self, flow: u32, segment: Option<&Segment>, host: &mut impl Host, now: Instant) {
         let before = self.pool[flow].stage;
         let served = self.context.service.stats.requests_served;
-        match self.pool[flow].run(&mut self.context, host, now) {
+        match self.pool[flow].run(&mut self.context, host, segment.is_none(), now) {
             Fate::Lives => {}
             Fate::Lingers => return self.remember(flow, segment, now),
             Fate::Ends => return self.release(flow),

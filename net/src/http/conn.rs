@@ -52,8 +52,19 @@ pub(crate) struct Conn {
     old: bool,
     keep: bool,
     body: Body,
-    /// What of a file is not in the send buffer yet.
-    rest: &'static [u8],
+    /// What of the content is not in the send buffer yet.
+    rest: Rest,
+    /// The answer waits until no received frame is in anybody's hands.
+    deferred: bool,
+}
+
+/// Content that is still to be sent.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    /// Of a file.
+    File(&'static [u8]),
+    /// Of the black box: these bytes.
+    BlackBox { at: usize, end: usize },
 }
 
 /// What else an answer may need.
@@ -62,6 +73,12 @@ pub(crate) struct Scene<'a> {
     pub service: &'a mut Service,
     /// Asks the machine for its figures.
     pub snapshot: &'a dyn Fn() -> Snapshot,
+    /// Bytes of the machine's black box.
+    pub black_box_len: usize,
+    /// Reads from it.
+    pub read_black_box: &'a dyn Fn(usize, &mut [u8]) -> usize,
+    /// No received frame is being looked at.
+    pub at_rest: bool,
     /// Our port of this connection.
     pub port: u16,
     /// The time.
@@ -90,7 +107,8 @@ impl Conn {
             old: false,
             keep: true,
             body: Body::NONE,
-            rest: &[],
+            rest: Rest::File(&[]),
+            deferred: false,
         }
     }
 
@@ -120,12 +138,8 @@ impl Conn {
                     }
                 }
                 State::Content => {
-                    if !self.rest.is_empty() {
-                        let run = socket.send_slice(self.rest).unwrap_or(self.rest.len());
-                        self.rest = &self.rest[run..];
-                        if !self.rest.is_empty() {
-                            return Wait::Room;
-                        }
+                    if !self.write_rest(socket, scene) {
+                        return Wait::Room;
                     }
                     if self.keep {
                         self.state = State::Head;
@@ -141,6 +155,11 @@ impl Conn {
                 }
             }
         }
+    }
+
+    /// Whether the answer waits for a turn without a received frame.
+    pub fn is_deferred(&self) -> bool {
+        self.deferred
     }
 
     /// Ends the connection in order.
@@ -290,13 +309,49 @@ impl Conn {
         true
     }
 
+    /// Queues what fits of the rest of the content. Whether that was all.
+    fn write_rest(&mut self, socket: &mut Socket<'_>, scene: &Scene<'_>) -> bool {
+        match &mut self.rest {
+            Rest::File([]) => true,
+            Rest::File(rest) => {
+                let run = socket.send_slice(rest).unwrap_or(rest.len());
+                *rest = &rest[run..];
+                rest.is_empty()
+            }
+            Rest::BlackBox { at, end } => {
+                while at < end {
+                    let run = socket.send(|buffer| {
+                        let len = buffer.len().min(*end - *at);
+                        let run = (scene.read_black_box)(*at, &mut buffer[..len]);
+                        (run, run)
+                    });
+                    match run {
+                        Ok(0) => return false,
+                        Ok(run) => *at += run,
+                        // The connection is gone; the flow will notice.
+                        Err(_) => *at = *end,
+                    }
+                }
+                true
+            }
+        }
+    }
+
     /// Queues an answer's head and what fits of its content. False: there is no room yet.
     fn write_head(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> bool {
+        self.deferred = match self.answer {
+            Answer::Endpoint(endpoint) => endpoint.needs_rest() && !scene.at_rest,
+            _ => false,
+        };
+        if self.deferred {
+            return false;
+        }
         let service = &mut *scene.service;
         self.keep &= !service.health.draining;
         let ending = ending(self.keep, self.old);
         let date = service.date.field(scene.now.total_micros() / 1_000_000);
         let mut code = self.answer.code();
+        let mut black_box = 0;
         let (queued, content) = match self.answer {
             Answer::File(number) => {
                 let (head, content) = service.site.file(number);
@@ -327,9 +382,11 @@ impl Conn {
                     &service.stats,
                     &service.health,
                     scene.snapshot,
+                    scene.black_box_len,
                     scene.now,
                 );
                 code = page.code;
+                black_box = if self.head_only { 0 } else { page.black_box };
                 let content = if self.head_only { &[] } else { page.content };
                 // The page lives in shared memory: all of it goes now, or none.
                 let room = response::room(socket);
@@ -345,7 +402,10 @@ impl Conn {
         let Some(queued) = queued else {
             return false;
         };
-        self.rest = &content[queued..];
+        self.rest = match black_box {
+            0 => Rest::File(&content[queued..]),
+            end => Rest::BlackBox { at: 0, end },
+        };
         self.state = State::Content;
         service.stats.answered(code);
         true
@@ -359,7 +419,7 @@ fn decide(request: &Request<'_>, service: &mut Service, port: u16) -> Answer {
         None => request.target,
     };
     if service.endpoints_on(port)
-        && let Some(endpoint) = Endpoint::route(path)
+        && let Some(endpoint) = Endpoint::route(path, service.admin == Some(port))
     {
         return Answer::Endpoint(endpoint);
     }
