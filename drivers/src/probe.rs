@@ -12,7 +12,7 @@ const SILENCE_US: u64 = 300_000;
 /// The longest time between probes of a quiet link.
 const QUIET_US: u64 = 1_000_000;
 /// Time that the gateway has to reply.
-const REPLY_US: u64 = 250_000;
+const REPLY_US: u64 = 200_000;
 /// Replies that make the absence of one evidence, and the most that are remembered.
 const TRUSTED: u8 = 2;
 /// Unanswered probes before the receive queue is kicked again.

@@ -17,7 +17,7 @@ pub(crate) const DISTRUST_US: u64 = 1_000_000;
 /// How long published frames lie untaken before the device is notified again, and then again.
 const STALLED_US: u64 = 250_000;
 /// Notifications repeated before the device is reset.
-const REKICKS: u32 = 4;
+const REKICKS: u32 = 2;
 /// Resets in a row, none of which lasted, before the device is given up.
 const STRIKES: u32 = 6;
 /// Time between the first two resets in a row; it doubles from one to the next.
@@ -178,9 +178,11 @@ impl Stall {
     /// The slow look: `gap` entries are the device's, and it has used `progress` ever.
     pub fn tick(&mut self, now: u64, gap: u16, progress: u64) -> Stalled {
         if gap == 0 || progress != self.progress {
+            // What lies there now is waited for from now on.
             *self = Stall {
+                since: (gap > 0).then_some(now),
                 progress,
-                ..Stall::default()
+                rekicks: 0,
             };
             return Stalled::No;
         }

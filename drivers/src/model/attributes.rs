@@ -106,6 +106,8 @@ pub enum Fault {
     Reversed,
     /// The driver's wish for silence is not heeded, and it is told to kick always.
     Eager,
+    /// The device never asks for a kick, and sleeps nevertheless.
+    Sulky,
 }
 
 /// What is wrong with the next used entry.

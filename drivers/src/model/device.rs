@@ -1,12 +1,16 @@
 //! The host's handle on the device.
 
-use super::attributes::{Attributes, Fault, Sent};
+use super::attributes::{Attributes, Fault, Sent, Tamper};
 use super::engine::State;
 use super::memory;
 use super::registers::ModelTransport;
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use virtio_drivers::transport::{DeviceStatus, InterruptStatus};
+
+/// Frames that the host keeps for a device without buffers.
+const BACKLOG: usize = 64;
 
 /// The host's handle on the model device.
 #[derive(Clone, Debug)]
@@ -40,15 +44,31 @@ impl Model {
         }
     }
 
-    /// Behaves again.
-    pub fn heal(&self) {
-        self.state_mut().faults.clear();
+    /// Begins to misbehave, until the next reset.
+    pub fn inflict_until_reset(&self, fault: Fault) {
+        self.inflict(fault);
+        self.state_mut().heals_at_reset = true;
     }
 
-    /// A frame arrives from the network.
+    /// Behaves again.
+    pub fn heal(&self) {
+        let mut state = self.state_mut();
+        state.faults.clear();
+        state.heals_at_reset = false;
+        state.tampers.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Tampers with the next used entry of a queue that nothing is planned for.
+    pub fn tamper(&self, queue: u16, tamper: Tamper) {
+        self.state_mut().tampers[usize::from(queue)].push_back(Some(tamper));
+    }
+
+    /// A frame arrives from the network. It is lost if too many wait already.
     pub fn deliver(&self, frame: &[u8]) {
         let mut state = self.state_mut();
-        state.backlog.push_back(frame.to_vec());
+        if state.backlog.len() < BACKLOG {
+            state.backlog.push_back(frame.to_vec());
+        }
         state.receive();
     }
 

@@ -43,6 +43,8 @@ pub struct State {
     pub attributes: Attributes,
     /// How it misbehaves.
     pub faults: Vec<Fault>,
+    /// A reset ends all misbehaviour.
+    pub heals_at_reset: bool,
     /// What it does to the next used entries of each queue; `None` leaves one as it is.
     pub tampers: [VecDeque<Option<Tamper>>; 2],
     /// Frames that came from the driver.
@@ -72,6 +74,7 @@ impl State {
         State {
             attributes,
             faults: Vec::new(),
+            heals_at_reset: false,
             tampers: [VecDeque::new(), VecDeque::new()],
             sent: VecDeque::new(),
             kicks: [0; 2],
@@ -127,6 +130,9 @@ impl State {
         self.isr = 0;
         self.driver_features = 0;
         self.resets += 1;
+        if core::mem::take(&mut self.heals_at_reset) {
+            self.faults.clear();
+        }
         if !self.has(Fault::QueuesStay) {
             self.queues = [DeviceQueue::default(), DeviceQueue::default()];
         }
@@ -170,9 +176,11 @@ impl State {
         let event_idx = self.event_idx();
         let eager = self.has(Fault::Eager);
         let q = &self.queues[queue];
+        let sulky = self.has(Fault::Sulky);
         if q.size == 0 {
             return;
         }
+        let wanted = wanted && !sulky;
         if event_idx {
             if wanted {
                 let at = q.device + 4 + 8 * u64::from(q.size);

@@ -10,6 +10,7 @@ mod engine;
 mod memory;
 mod registers;
 mod rig;
+mod town;
 
 pub use attributes::{Attributes, Fault, Sent, Tamper, feature};
 pub use device::Model;
@@ -17,3 +18,4 @@ pub use engine::State;
 pub use memory::{ModelHal, live_regions};
 pub use registers::ModelTransport;
 pub use rig::{Rig, TICK_US};
+pub use town::Town;
