@@ -4,6 +4,7 @@ use crate::journal::Journal;
 use crate::machine::{Machine, Wires};
 use crate::monitor::Monitor;
 use crate::outcome;
+use crate::port;
 use crate::signals::wait_any;
 use crate::spawn;
 use quartz_abi::ExitCode;
@@ -237,6 +238,14 @@ impl Guest {
     /// The guest is gone, or has not read what was typed before.
     pub fn type_line(&mut self, line: &str) -> io::Result<()> {
         self.console.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// Lets more connections wait on a port that user networking forwards; see [`port::widen`].
+    ///
+    /// # Errors
+    /// QEMU does not listen there, or this process may not have a copy of its socket.
+    pub fn widen(&self, port: u16) -> io::Result<()> {
+        port::widen(self.pidfd.as_fd(), self.pid(), port)
     }
 
     /// Waits until the guest has ended, at most until `deadline`; `None` if it still runs.

@@ -1,10 +1,16 @@
 //! The host's port: whether it is free, and if not, who has it.
 
+use rustix::net::listen;
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+
+/// Connections that may wait to be taken; the system caps it (net.core.somaxconn).
+const BACKLOG: i32 = 1024;
 
 /// Why a port cannot be served on.
 #[derive(Debug, thiserror::Error)]
@@ -74,18 +80,41 @@ pub fn taken(port: u16) -> PortError {
     }
 }
 
-/// Who listens on `port`, as far as this process may know.
-fn holder(port: u16) -> Option<Holder> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+/// Lets more connections wait on `port`, which the process `pid` listens on: QEMU's user
+/// networking asks for a backlog of 1, so that a browser that opens six at once waits a second.
+/// A socket's backlog may be changed while it listens, by whoever may have a copy of it.
+///
+/// # Errors
+/// The process does not listen there, or this process may not have a copy.
+pub fn widen(pidfd: BorrowedFd<'_>, pid: u32, port: u16) -> io::Result<()> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    let wanted = listening_socket(port).ok_or_else(missing)?;
+    let theirs = descriptors(&Path::new("/proc").join(pid.to_string()))
+        .find(|(_, target)| *target == wanted)
+        .and_then(|(name, _)| name.parse().ok())
+        .ok_or_else(missing)?;
+    let copy = pidfd_getfd(pidfd, theirs, PidfdGetfdFlags::empty())?;
+    Ok(listen(&copy, BACKLOG)?)
+}
+
+/// The socket that listens on `port`, as `/proc` shows it among a process's descriptors.
+fn listening_socket(port: u16) -> Option<String> {
+    // The tables of the thread's network namespace, not of the process's first thread.
+    let inode = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
         .iter()
         .filter_map(|table| fs::read_to_string(table).ok())
         .find_map(|table| listening_inode(&table, port))?;
-    let wanted = format!("socket:[{inode}]");
+    Some(format!("socket:[{inode}]"))
+}
+
+/// Who listens on `port`, as far as this process may know.
+fn holder(port: u16) -> Option<Holder> {
+    let wanted = listening_socket(port)?;
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) else {
             continue;
         };
-        if holds(&entry.path(), &wanted) {
+        if descriptors(&entry.path()).any(|(_, target)| target == wanted) {
             let name = fs::read_to_string(entry.path().join("comm")).ok()?;
             return Some(Holder {
                 name: crate::journal::clean(name.trim_end().as_bytes()),
@@ -96,14 +125,16 @@ fn holder(port: u16) -> Option<Holder> {
     None
 }
 
-fn holds(process: &Path, socket: &str) -> bool {
-    let Ok(descriptors) = fs::read_dir(process.join("fd")) else {
-        return false;
-    };
-    descriptors
-        .flatten()
-        .filter_map(|fd| fs::read_link(fd.path()).ok())
-        .any(|target| target.as_os_str() == socket)
+/// A process's descriptors that may be seen, with what they are.
+fn descriptors(process: &Path) -> impl Iterator<Item = (String, String)> {
+    let entries = fs::read_dir(process.join("fd")).into_iter().flatten();
+    entries.flatten().filter_map(|entry| {
+        let target = fs::read_link(entry.path()).ok()?;
+        Some((
+            entry.file_name().into_string().ok()?,
+            target.into_os_string().into_string().ok()?,
+        ))
+    })
 }
 
 /// The inode of the socket that listens on `port`, from a table as in `/proc/net/tcp`:
@@ -123,6 +154,8 @@ fn listening_inode(table: &str, port: u16) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{PidfdFlags, pidfd_open};
+    use std::os::fd::AsFd;
 
     #[test]
     fn a_taken_port_names_its_holder() {
@@ -138,6 +171,24 @@ mod tests {
         assert!(message.contains("is taken by"), "{message}");
         drop(listener);
         assert_eq!(free(port).unwrap(), port);
+    }
+
+    #[test]
+    fn a_backlog_can_be_widened() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        listen(&listener, 0).unwrap();
+        let me = rustix::process::getpid();
+        let pidfd = pidfd_open(me, PidfdFlags::empty()).unwrap();
+        widen(pidfd.as_fd(), std::process::id(), address.port()).unwrap();
+        // Nobody takes them: with the old backlog most would wait in vain.
+        let within = std::time::Duration::from_millis(500);
+        let waiting: Vec<_> = (0..20)
+            .map(|_| std::net::TcpStream::connect_timeout(&address, within).unwrap())
+            .collect();
+        assert_eq!(waiting.len(), 20);
+        drop(listener);
+        assert!(widen(pidfd.as_fd(), std::process::id(), address.port()).is_err());
     }
 
     #[test]

@@ -183,6 +183,10 @@ fn serve(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error>
         let fds = [guest.as_fd(), signals.as_fd()];
         let deadline = match prober.answer() {
             Some(address) => {
+                for port in &plan.ports {
+                    // Without it bursts of connections wait a while: slower, not wrong.
+                    let _ = guest.widen(*port);
+                }
                 announce(address, plan, began.elapsed());
                 None
             }

@@ -138,11 +138,6 @@ fn load(what: &'static str, mode: Mode, tap: bool) -> Row {
         measure(boot(|_| {}))
     };
     let mut fault = load.fault();
-    if !tap && mode == Mode::Close {
-        // User networking listens with a backlog of 1 on the host: connects time out there,
-        // whatever the guest does. What it lets through must be answered and counted.
-        fault = load.accounting_fault();
-    }
     if tap && mode == Mode::KeepAlive && load.wrk("requests") < REQUESTS {
         fault = fault.or(Some(format!("fewer than {REQUESTS} requests")));
     }

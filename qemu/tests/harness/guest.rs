@@ -78,6 +78,11 @@ pub fn start(machine: &Machine, site: SocketAddr) -> Served {
         }
     }
     served.first_answer = began.elapsed();
+    if let Attachment::User(forwards) = &machine.attachment {
+        for forward in forwards {
+            served.guest.widen(forward.host).unwrap();
+        }
+    }
     served
 }
 
