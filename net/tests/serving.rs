@@ -424,6 +424,52 @@ fn endpoints_can_be_kept_to_the_admin_port() {
 }
 
 #[test]
+fn the_black_box_is_sent_whole_on_the_admin_port_alone() {
+    let mut rig = Rig::new();
+    rig.machine.black_box = pattern(131_713);
+    assert_eq!(rig.get("/blackbox").code, 404);
+    let handle = rig.socket(65_535, 16_384);
+    let own = rig.port();
+    rig.dial(handle, common::SERVER.into(), 9100, own);
+    rig.until(Duration::from_secs(5), |rig| rig.tcp(handle).may_send());
+    let request = "GET /blackbox HTTP/1.1\r\nHost: x\r\n\r\n";
+    let answer = rig.ask(handle, request);
+    assert_eq!(
+        answer.field("Content-Type"),
+        Some("application/octet-stream")
+    );
+    assert!(answer.body == pattern(131_713));
+    // The connection goes on behind it.
+    rig.send(handle, b"HEAD /blackbox HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = rig.answer(handle, true);
+    assert_eq!(head.field("Content-Length"), Some("131713"));
+    rig.machine.black_box.clear();
+    assert_eq!(rig.ask(handle, request).code, 404);
+}
+
+#[test]
+fn pipelined_figures_come_in_order() {
+    let mut rig = Rig::new();
+    let handle = rig.connect();
+    let stats = "GET /stats.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    let health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    rig.send(handle, format!("{stats}{health}{stats}").as_bytes());
+    let mut answers = Vec::new();
+    rig.read(handle, |bytes| {
+        let mut at = 0;
+        answers.clear();
+        while let Some((answer, len)) = Answer::parse(&bytes[at..], false) {
+            at += len;
+            answers.push(answer);
+        }
+        answers.len() == 3
+    });
+    let kinds: Vec<_> = answers.iter().map(|a| a.field("Content-Type")).collect();
+    let (json, text) = (Some("application/json"), Some("text/plain; charset=utf-8"));
+    assert_eq!(kinds, [json, text, json]);
+}
+
+#[test]
 fn ipv6_serves_too() {
     let mut rig = Rig::new();
     let handle = rig.socket(65_535, 16_384);

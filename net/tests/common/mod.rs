@@ -47,6 +47,10 @@ pub struct Machine {
     pub ring: usize,
     /// Calls of `transmit`.
     pub sent: u64,
+    /// A received frame is being looked at.
+    pub looking: bool,
+    /// What the machine keeps of its past.
+    pub black_box: Vec<u8>,
 }
 
 impl Host for Machine {
@@ -67,7 +71,18 @@ impl Host for Machine {
         Some(result)
     }
 
+    fn black_box_len(&self) -> usize {
+        self.black_box.len()
+    }
+
+    fn read_black_box(&self, at: usize, target: &mut [u8]) -> usize {
+        target.copy_from_slice(&self.black_box[at..at + target.len()]);
+        target.len()
+    }
+
     fn snapshot(&self) -> Snapshot {
+        // The receive ring would seem to have lost the buffer with the request for the figures.
+        assert!(!self.looking, "figures were taken while a frame was held");
         Snapshot {
             heap_used: 1000,
             heap_total: 2000,
@@ -232,6 +247,8 @@ impl Rig {
                 out: VecDeque::new(),
                 ring: 256,
                 sent: 0,
+                looking: false,
+                black_box: Vec::new(),
             },
             now,
             interface,
@@ -310,8 +327,10 @@ impl Rig {
         let moved = !due.is_empty();
         for flying in due {
             if flying.to_server {
+                self.machine.looking = true;
                 self.stack
                     .ingest(&flying.frame, false, &mut self.machine, now);
+                self.machine.looking = false;
             } else {
                 self.card.rx.push_back(flying.frame);
             }
