@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long a request may take to arrive.
 const REQUEST: Duration = Duration::from_secs(15);
 /// How long the peer may take nothing of an answer.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(60);
 /// How long the peer may take to close.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -29,6 +29,8 @@ const CLOSING: Duration = Duration::from_secs(10);
 pub(crate) const SOONEST: Duration = Duration::from_millis(10);
 /// smoltcp's least time before it sends again.
 pub(crate) const RETRANSMIT: Duration = Duration::from_millis(1000);
+/// How often a peer whose window seems to be closed is asked for it.
+const NUDGE: Duration = Duration::from_secs(1);
 /// A larger send buffer needs congestion control from the start.
 const INITIAL_WINDOW: usize = 14_600;
 
@@ -95,6 +97,8 @@ pub(crate) struct Flow {
     queued: usize,
     /// Congestion control is on.
     controlled: bool,
+    /// The peer is asked for its window from time to time.
+    nudged: bool,
     /// In the queue of those that wait for the transmit ring.
     pub in_stalled: bool,
     /// In the queue of those that wait for a neighbour's address.
@@ -128,6 +132,7 @@ impl Flow {
             deadline: Instant::ZERO,
             queued: 0,
             controlled: false,
+            nudged: false,
             in_stalled: false,
             in_unresolved: false,
             stalled: false,
@@ -153,7 +158,9 @@ impl Flow {
             addr: Some(segment.tuple.local_address().into()),
             port: segment.tuple.local_port,
         };
+        self.nudged = false;
         let socket = self.socket();
+        socket.set_keep_alive(None);
         socket.set_nagle_enabled(false);
         // What fits the initial window needs no control until something is lost. smoltcp's reset
         // leaves the last connection's window in place, so it is set anew either way.
@@ -216,6 +223,10 @@ impl Flow {
                 }
                 let served = service.stats.requests_served;
                 let taken = socket.send_queue() < self.queued;
+                if taken && self.nudged {
+                    self.nudged = false;
+                    socket.set_keep_alive(None);
+                }
                 let mut scene = Scene {
                     service,
                     snapshot: &|| host.snapshot(),
@@ -278,9 +289,17 @@ impl Flow {
     }
 
     /// When the connection wants attention next.
-    pub fn next(&self, context: &mut Context, now: Instant) -> Instant {
+    pub fn next(&mut self, context: &mut Context, now: Instant) -> Instant {
         match context.interface.poll_at(now, &self.set) {
             Some(at) => at.min(self.deadline),
+            None if self.socket().send_queue() > 0 => {
+                // smoltcp has data to send and no timer: its retransmission came up while the
+                // peer's window was closed, and it does not go over to probing the window
+                // (RFC 9293, 3.8.6.1). A keep-alive makes the peer tell its window as well.
+                self.nudged = true;
+                self.socket().set_keep_alive(Some(NUDGE));
+                now
+            }
             None => self.deadline,
         }
     }

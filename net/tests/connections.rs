@@ -513,7 +513,7 @@ fn a_peer_that_takes_nothing_is_reset() {
     rig.dial(handle, SERVER.into(), 80, own);
     rig.settle();
     rig.send(handle, b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-    rig.wait(Duration::from_secs(29));
+    rig.wait(Duration::from_secs(59));
     assert_eq!(rig.stack.stats().open, 1);
     rig.wait(Duration::from_secs(3));
     let stats = rig.stack.stats();
@@ -544,6 +544,62 @@ fn a_slow_reader_gets_everything() {
         (b.len(), ())
     });
     assert!(bytes.ends_with(&pattern(300_000)[299_000..]));
+}
+
+#[test]
+fn a_window_that_closes_on_a_lost_segment_is_probed() {
+    let mut rig = by_hand();
+    // One that nobody resets while time passes.
+    let client = Ipv4Address::new(10, 0, 2, 77);
+    rig.introduce(client);
+    let syn = Segment { client, ..SYN };
+    let iss = open(&mut rig, syn);
+    let get = b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n";
+    let heard = rig.say(Segment {
+        control: TcpControl::Psh,
+        seq: 1001,
+        ack: Some(iss.wrapping_add(1)),
+        payload: get,
+        ..syn
+    });
+    assert!(heard.len() >= 8);
+    // The first segment arrived and filled the window; the second was lost.
+    let expected = iss.wrapping_add(1 + 1460);
+    let ack = Segment {
+        control: TcpControl::None,
+        seq: 1001 + get.len() as u32,
+        ack: Some(expected),
+        window: 0,
+        ..syn
+    };
+    assert_eq!(rig.say(ack), []);
+    let mut probes = 0;
+    for _ in 0..5 {
+        rig.now += Duration::from_secs(2);
+        rig.stack.timers(&mut rig.machine, rig.now);
+        let heard = rig.heard();
+        assert!(heard.len() <= 1, "{heard:?}");
+        probes += heard.len();
+        rig.say(ack);
+    }
+    assert!(probes >= 3, "{probes} probes in ten seconds");
+    // It opens again, and the data flows from where it stopped.
+    let heard = rig.say(Segment {
+        window: 64_000,
+        ..ack
+    });
+    assert_eq!(heard[0].seq, expected);
+    let len = heard[0].payload.len() as u32;
+    assert!(len >= 1000);
+    // And nothing asks any more.
+    rig.say(Segment {
+        ack: Some(expected.wrapping_add(len)),
+        window: 64_000,
+        ..ack
+    });
+    rig.now += Duration::from_millis(900);
+    rig.stack.timers(&mut rig.machine, rig.now);
+    assert_eq!(rig.heard(), []);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub struct Segment<'a> {
     pub seq: u32,
     pub ack: Option<u32>,
     pub payload: &'a [u8],
+    pub window: u16,
 }
 
 /// The client's default: a SYN from port 40000 to port 80.
@@ -28,6 +29,7 @@ pub const SYN: Segment<'static> = Segment {
     seq: 1000,
     ack: None,
     payload: &[],
+    window: 64_000,
 };
 
 impl Segment<'_> {
@@ -38,7 +40,7 @@ impl Segment<'_> {
             control: self.control,
             seq_number: TcpSeqNumber(self.seq as i32),
             ack_number: self.ack.map(|ack| TcpSeqNumber(ack as i32)),
-            window_len: 64_000,
+            window_len: self.window,
             window_scale: None,
             max_seg_size: (self.control == TcpControl::Syn).then_some(1460),
             sack_permitted: false,
