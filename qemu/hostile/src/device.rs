@@ -375,18 +375,24 @@ impl Device {
     /// none of them before the device has asked for a notification.
     fn exhaust(&mut self) {
         let queue = Queue::Rx;
-        if let Some(ring) = self.ring(queue) {
-            ring.look();
-        }
-        while let Some(chain) = self.ring(queue).and_then(Ring::next_known) {
-            let frame = self.take_frame().unwrap_or_else(|| FILLER.to_vec());
-            let mut header = [0; 12];
-            header[10] = 1;
-            self.put(chain, header, &frame);
-        }
         let garbage = self.board.take(Moment::Sleep, queue).is_some();
-        if let Some(ring) = self.ring(queue) {
-            ring.sleep(garbage);
+        // The driver may be making one available just now: no more than this many.
+        for _ in 0..BUDGET {
+            if let Some(ring) = self.ring(queue) {
+                ring.sleep(garbage);
+                ring.look();
+            }
+            let mut none = true;
+            while let Some(chain) = self.ring(queue).and_then(Ring::next_known) {
+                none = false;
+                let frame = self.take_frame().unwrap_or_else(|| FILLER.to_vec());
+                let mut header = [0; 12];
+                header[10] = 1;
+                self.put(chain, header, &frame);
+            }
+            if none {
+                break;
+            }
         }
     }
 
@@ -478,7 +484,7 @@ impl Device {
             Some(Fault::IdOutOfRange) => ring.entry(size + 7, len),
             Some(Fault::IdNotOutstanding) => match ring.foreign_head() {
                 Some(foreign) => ring.entry(u32::from(foreign), len),
-                // It owns all but this one.
+                // It owns nearly all of them.
                 None => {
                     ring.give_back(head, len);
                     ring.entry(u32::from(head), len);

@@ -70,7 +70,10 @@ pub(crate) struct Ring {
     announced: u16,
     /// Heads that the device owns.
     owned: Vec<bool>,
-    last_returned: Option<u16>,
+    /// When each head was returned last: numbers in ascending order.
+    returned: Vec<u64>,
+    /// The last of these numbers.
+    turns: u64,
     /// A lie was told: what the driver does from now on proves nothing.
     pub lied: bool,
     /// What the driver did that it must not.
@@ -114,7 +117,8 @@ impl Ring {
             used: used.0,
             announced: used.0,
             owned: vec![false; usize::from(setup.size)],
-            last_returned: None,
+            returned: vec![0; usize::from(setup.size)],
+            turns: 0,
             lied: false,
             breaches: Vec::new(),
             breach_count: 0,
@@ -280,10 +284,12 @@ impl Ring {
 
     /// Returns a buffer; the driver sees it after [`Ring::publish`].
     pub fn give_back(&mut self, head: u16, len: u32) {
-        if let Some(owned) = self.owned.get_mut(usize::from(head)) {
+        self.turns += 1;
+        let slot = usize::from(head);
+        if let (Some(owned), Some(at)) = (self.owned.get_mut(slot), self.returned.get_mut(slot)) {
             *owned = false;
+            *at = self.turns;
         }
-        self.last_returned = Some(head);
         self.entry(u32::from(head), len);
     }
 
@@ -302,13 +308,15 @@ impl Ring {
         self.used = self.used.wrapping_add(by as u16);
     }
 
-    /// A head that the device does not own: the last one returned, or any other. `None` while it
-    /// owns them all.
+    /// A head that the device does not own, and that the driver will not make available in the
+    /// next moment: neither the first nor the last to have come back. `None` if there are too few
+    /// to be sure.
     pub fn foreign_head(&self) -> Option<u16> {
         let waiting = self.waiting_heads();
         let foreign = |head: &u16| !self.owned[usize::from(*head)] && !waiting.contains(head);
-        let last = self.last_returned.filter(|head| foreign(head));
-        last.or_else(|| (0..self.size).find(|head| foreign(head)))
+        let mut heads: Vec<u16> = (0..self.size).filter(foreign).collect();
+        heads.sort_by_key(|head| self.returned[usize::from(*head)]);
+        (heads.len() >= 4).then(|| heads[heads.len() / 2])
     }
 
     /// Heads that stand in the available ring and were not taken yet.

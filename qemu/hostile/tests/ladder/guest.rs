@@ -96,12 +96,7 @@ impl Guest {
     /// Waits until no descriptor is missing: the device owns the whole receive ring and nothing
     /// of the transmit ring, and the guest's own books say the same.
     pub fn no_descriptor_is_lost(&mut self) {
-        let whole = |v: &View| {
-            let rx = v.rx.gap == v.rx.size && v.rx.owned == v.rx.size;
-            v.running && rx && v.tx.gap == 0 && v.tx.owned == 0
-        };
-        let what = "every descriptor to be back";
-        self.machine.backend.wait(what, PATIENCE, whole).unwrap();
+        self.is_idle();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let said = self.machine.ask("stats", |s| s.contains("quartz> "));
@@ -118,6 +113,16 @@ impl Guest {
             assert!(Instant::now() < deadline, "descriptors are lost: {said}");
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until the device owns the whole receive ring and nothing of the transmit ring.
+    pub fn is_idle(&self) {
+        let whole = |v: &View| {
+            let rx = v.rx.gap == v.rx.size && v.rx.owned == v.rx.size;
+            v.running && rx && v.tx.gap == 0 && v.tx.owned == 0
+        };
+        let what = "every descriptor to be back";
+        self.machine.backend.wait(what, PATIENCE, whole).unwrap();
     }
 
     /// The kernel has neither panicked nor complained about itself, and broke no rule.

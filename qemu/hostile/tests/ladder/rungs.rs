@@ -63,7 +63,7 @@ fn a_missed_interrupt_is_made_up_for_on_a_modern_card() {
 /// notifies once; without it every later frame does.
 const KICKS: [Case; 5] = [
     Case::counted(Order::once(Fault::SwallowKick, Queue::Tx), "rekicks"),
-    Case::counted(Order::times(Fault::SwallowKick, Queue::Tx, 3), "rekicks"),
+    Case::counted(Order::times(Fault::SwallowKick, Queue::Tx, 2), "rekicks"),
     Case::counted(Order::once(Fault::SwallowKick, Queue::Rx), "rekicks"),
     Case::counted(Order::once(Fault::StaleFlags, Queue::Tx), "rekicks"),
     Case::counted(Order::once(Fault::StaleFlags, Queue::Rx), "rekicks"),
