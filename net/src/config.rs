@@ -41,7 +41,7 @@ pub struct StackConfig {
     pub time_wait: Duration,
     /// The device finishes the checksums of TCP segments: see [`crate::checksum::partial`].
     pub tx_checksum_offload: bool,
-    /// Random bytes for hash keys and initial sequence numbers.
+    /// Random bytes: the table's key and that of initial sequence numbers.
     pub seed: [u8; 32],
     /// Version for `/stats.json`.
     pub version: &'static str,

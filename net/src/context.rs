@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use crate::link::{Link, Wire};
+use crate::segment::Segment;
 use crate::service::Service;
 use alloc::boxed::Box;
 use smoltcp::iface::{Interface, SocketSet};
@@ -15,6 +16,8 @@ pub(crate) struct Context {
     pub wire: Wire,
     /// The site and the counters.
     pub service: Service,
+    /// Where a frame is put to be changed before smoltcp sees it.
+    pub desk: Box<[u8]>,
 }
 
 impl Context {
@@ -30,5 +33,20 @@ impl Context {
         let _ = self
             .interface
             .poll_ingress_single(now, &mut link, &mut nothing);
+    }
+
+    /// A copy of a frame in which `shift` is taken from the acknowledgement of its segment.
+    /// `None`: the frame is longer than the link allows.
+    pub fn shifted<'a>(
+        desk: &'a mut [u8],
+        frame: &[u8],
+        segment: &Segment,
+        shift: u32,
+    ) -> Option<&'a [u8]> {
+        let copy = desk.get_mut(..frame.len())?;
+        copy.copy_from_slice(frame);
+        let ack = segment.ack.wrapping_sub(shift);
+        copy[segment.start + 8..segment.start + 12].copy_from_slice(&ack.to_be_bytes());
+        Some(copy)
     }
 }

@@ -9,6 +9,7 @@ use crate::http::conn::Scene;
 use crate::http::{Conn, Wait};
 use crate::link::{Link, Sent};
 use crate::segment::{Segment, Tuple};
+use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
 use smoltcp::time::{Duration, Instant};
@@ -89,6 +90,8 @@ pub(crate) struct Flow {
     pub hash: u64,
     /// The peer's initial sequence number.
     pub irs: u32,
+    /// How our numbers differ on the wire from smoltcp's.
+    numbering: Numbering,
     /// The sequence number behind everything sent, once something was.
     snd_max: Option<u32>,
     /// When it has to get further.
@@ -128,6 +131,7 @@ impl Flow {
             },
             hash: 0,
             irs: 0,
+            numbering: Numbering::Plain,
             snd_max: None,
             deadline: Instant::ZERO,
             queued: 0,
@@ -141,14 +145,15 @@ impl Flow {
         }
     }
 
-    /// Makes the slot ready for the SYN in `segment`.
-    pub fn open(&mut self, segment: &Segment, hash: u64, now: Instant) {
+    /// Makes the slot ready for the SYN in `segment`. `iss`: our initial sequence number.
+    pub fn open(&mut self, segment: &Segment, hash: u64, iss: u32, now: Instant) {
         self.conn = Conn::new();
         self.wait = Wait::Request;
         self.stage = Stage::HalfOpen;
         self.tuple = segment.tuple;
         self.hash = hash;
         self.irs = segment.seq;
+        self.numbering = Numbering::From(iss);
         self.deadline = now + HALF_OPEN;
         self.snd_max = None;
         self.queued = 0;
@@ -177,22 +182,30 @@ impl Flow {
         self.stage = Stage::Free;
     }
 
-    /// Gives the connection a frame of its own.
+    /// Gives the connection a segment of its own.
     pub fn ingest<H: Host>(
         &mut self,
         context: &mut Context,
+        segment: &Segment,
         frame: &[u8],
         host: &mut H,
         now: Instant,
     ) {
+        let frame = match self.numbering.shift() {
+            None => Some(frame),
+            Some(shift) => Context::shifted(&mut context.desk, frame, segment, shift),
+        };
+        context.service.stats.dropped.malformed += u64::from(frame.is_none());
+        context.wire.numbering = self.numbering;
         let mut link = Link {
             host,
             wire: &mut context.wire,
-            frame: Some(frame),
+            frame,
         };
         let _ = context
             .interface
             .poll_ingress_single(now, &mut link, &mut self.set);
+        context.wire.numbering = Numbering::Plain;
     }
 
     /// Whether a bare acknowledgement left nothing to do.
@@ -328,6 +341,13 @@ impl Flow {
     /// Sends what can be sent.
     fn send<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         self.spoke = false;
+        context.wire.numbering = self.numbering;
+        self.send_all(context, host, now);
+        self.numbering = context.wire.numbering;
+        context.wire.numbering = Numbering::Plain;
+    }
+
+    fn send_all<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         loop {
             context.wire.clear();
             let mut link = Link {

@@ -33,6 +33,7 @@ mod link;
 mod order;
 mod pool;
 mod segment;
+mod sequence;
 mod service;
 mod site;
 mod stack;

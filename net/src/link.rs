@@ -7,6 +7,7 @@
 use crate::checksum;
 use crate::host::Host;
 use crate::segment::{self, Flags};
+use crate::sequence::Numbering;
 use alloc::boxed::Box;
 use alloc::vec;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -29,6 +30,8 @@ pub(crate) struct Wire {
     offload: bool,
     /// Takes the frames that do not fit the transmit ring.
     sink: Box<[u8]>,
+    /// How the segments that smoltcp writes now are numbered.
+    pub numbering: Numbering,
     /// The last TCP segment sent since the note was cleared.
     pub sent: Option<Sent>,
     /// smoltcp was told that the transmit ring is full.
@@ -50,6 +53,7 @@ impl Wire {
             mtu,
             offload,
             sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
+            numbering: Numbering::Plain,
             sent: None,
             exhausted: false,
             asked: false,
@@ -83,10 +87,11 @@ impl Wire {
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
         let offload = self.offload;
+        let numbering = &mut self.numbering;
         let mut sent = None;
         let result = host.transmit(len, |frame| {
             let result = fill(frame);
-            sent = seal(frame, offload);
+            sent = seal(frame, numbering, offload);
             result
         });
         if result.is_some() {
@@ -101,13 +106,15 @@ impl Wire {
 }
 
 /// Finishes a TCP segment and reads its numbers.
-fn seal(frame: &mut [u8], offload: bool) -> Option<Sent> {
+fn seal(frame: &mut [u8], numbering: &mut Numbering, offload: bool) -> Option<Sent> {
     let (start, source, destination) = segment::outgoing(frame)?;
     let tcp = &mut frame[start..];
+    let seq = numbering.outgoing(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));
+    tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     checksum::fill(tcp, source, destination, offload);
     Some(Sent {
         flags: Flags(tcp[13]),
-        seq: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+        seq,
         payload: tcp.len() - usize::from(tcp[12] >> 4) * 4,
     })
 }

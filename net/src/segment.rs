@@ -6,6 +6,7 @@
 use crate::checksum;
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
+use siphasher::sip::SipHasher13;
 
 /// Length of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
@@ -37,6 +38,24 @@ impl Tuple {
         self.remote >> 32 == MAPPED >> 32
     }
 
+    /// A keyed hash.
+    pub fn hash(&self, key: &SipHasher13) -> u64 {
+        let ports = u32::from(self.remote_port) << 16 | u32::from(self.local_port);
+        if self.is_ipv4() {
+            let mut bytes = [0; 12];
+            bytes[..4].copy_from_slice(&(self.remote as u32).to_ne_bytes());
+            bytes[4..8].copy_from_slice(&(self.local as u32).to_ne_bytes());
+            bytes[8..].copy_from_slice(&ports.to_ne_bytes());
+            key.hash(&bytes)
+        } else {
+            let mut bytes = [0; 36];
+            bytes[..16].copy_from_slice(&self.remote.to_ne_bytes());
+            bytes[16..32].copy_from_slice(&self.local.to_ne_bytes());
+            bytes[32..].copy_from_slice(&ports.to_ne_bytes());
+            key.hash(&bytes)
+        }
+    }
+
     /// Our address, as smoltcp wants it.
     pub fn local_address(&self) -> IpAddr {
         Ipv6Addr::from_bits(self.local).to_canonical()
@@ -55,8 +74,8 @@ impl fmt::Display for Tuple {
 }
 
 /// An IPv4 address in mapped form.
-pub(crate) fn mapped(address: [u8; 4]) -> u128 {
-    MAPPED | u128::from(u32::from_be_bytes(address))
+pub(crate) const fn mapped(address: [u8; 4]) -> u128 {
+    MAPPED | u32::from_be_bytes(address) as u128
 }
 
 /// The control bits of a TCP header (RFC 9293, 3.1).
@@ -105,6 +124,8 @@ pub(crate) struct Segment {
     pub flags: Flags,
     /// Bytes of data.
     pub payload: usize,
+    /// Where its header lies in the frame.
+    pub start: usize,
     /// Hardware address that it came from.
     pub source: [u8; 6],
 }
@@ -188,7 +209,7 @@ fn ipv4(frame: &[u8], verified: bool, to_us: bool) -> Class {
         TCP if to_us => {
             let source = mapped([ip[12], ip[13], ip[14], ip[15]]);
             let local = mapped([ip[16], ip[17], ip[18], ip[19]]);
-            tcp(frame, body, source, local, verified)
+            tcp(frame, ETHERNET + header, body, source, local, verified)
         }
         TCP => Class::Refused(Refusal::NotForUs),
         UDP if body.get(2..4) == Some(&[0, 68]) => Class::Dhcp,
@@ -220,7 +241,7 @@ fn ipv6(frame: &[u8], verified: bool, to_us: bool) -> Class {
             if source >> 32 == MAPPED >> 32 || local >> 32 == MAPPED >> 32 {
                 return MALFORMED;
             }
-            tcp(frame, body, source, local, verified)
+            tcp(frame, start, body, source, local, verified)
         }
         TCP => Class::Refused(Refusal::NotForUs),
         ICMPV6 => match body.first() {
@@ -238,7 +259,14 @@ fn ipv6(frame: &[u8], verified: bool, to_us: bool) -> Class {
     }
 }
 
-fn tcp(frame: &[u8], body: &[u8], remote: u128, local: u128, verified: bool) -> Class {
+fn tcp(
+    frame: &[u8],
+    start: usize,
+    body: &[u8],
+    remote: u128,
+    local: u128,
+    verified: bool,
+) -> Class {
     let Some(head) = body.first_chunk::<20>() else {
         return Class::Refused(Refusal::Malformed);
     };
@@ -261,6 +289,7 @@ fn tcp(frame: &[u8], body: &[u8], remote: u128, local: u128, verified: bool) -> 
         ack: word(8),
         flags: Flags(head[13]),
         payload: body.len() - header,
+        start,
         source: [frame[6], frame[7], frame[8], frame[9], frame[10], frame[11]],
     })
 }

@@ -48,20 +48,7 @@ impl Table {
 
     /// The hash of a tuple.
     pub fn hash(&self, tuple: &Tuple) -> u64 {
-        let ports = u32::from(tuple.remote_port) << 16 | u32::from(tuple.local_port);
-        if tuple.is_ipv4() {
-            let mut bytes = [0; 12];
-            bytes[..4].copy_from_slice(&(tuple.remote as u32).to_ne_bytes());
-            bytes[4..8].copy_from_slice(&(tuple.local as u32).to_ne_bytes());
-            bytes[8..].copy_from_slice(&ports.to_ne_bytes());
-            self.key.hash(&bytes)
-        } else {
-            let mut bytes = [0; 36];
-            bytes[..16].copy_from_slice(&tuple.remote.to_ne_bytes());
-            bytes[16..32].copy_from_slice(&tuple.local.to_ne_bytes());
-            bytes[32..].copy_from_slice(&ports.to_ne_bytes());
-            self.key.hash(&bytes)
-        }
+        tuple.hash(&self.key)
     }
 
     /// What the tuple with this hash stands for; `is` compares the tuple itself.

@@ -185,6 +185,45 @@ fn a_newer_syn_reopens_and_an_old_one_does_not() {
 }
 
 #[test]
+fn our_initial_numbers_rise_and_are_told_apart() {
+    let mut rig = by_hand();
+    let first = |port, rig: &mut Rig| {
+        let syn = Segment {
+            client_port: port,
+            ..SYN
+        };
+        let iss = open(rig, syn);
+        rig.say(Segment {
+            control: TcpControl::Rst,
+            seq: 1001,
+            ..syn
+        });
+        iss
+    };
+    let one = first(4000, &mut rig);
+    assert_ne!(first(4001, &mut rig).wrapping_sub(one), 0);
+    rig.now += Duration::from_secs(4);
+    assert_eq!(
+        first(4000, &mut rig).wrapping_sub(one),
+        1_000_000,
+        "a tick in 4 µs"
+    );
+
+    // Over a connection that is still remembered and has sent more than the clock allows for.
+    let (mut snd_nxt, mut rcv_nxt) = closed(&mut rig, SYN);
+    for _ in 0..50 {
+        let syn = Segment {
+            seq: rcv_nxt.wrapping_add(1),
+            ..SYN
+        };
+        let next = closed(&mut rig, syn);
+        let risen = next.0.wrapping_sub(snd_nxt) as i32;
+        assert!(risen > 65_000, "from {snd_nxt} to {}", next.0);
+        (snd_nxt, rcv_nxt) = next;
+    }
+}
+
+#[test]
 fn ten_thousand_connections_over_a_hundred_ports() {
     let mut rig = Rig::new();
     for n in 0..10_000u32 {

@@ -1,0 +1,159 @@
+//! A segment's way to its connection, and what follows from it: the next deadline, a record, or a
+//! free slot.
+
+use super::{BUSY, CLOSING, HALF_OPEN, IDLE, STALL, Stack};
+use crate::acknowledge;
+use crate::flow::{Fate, RETRANSMIT, SOONEST, Stage};
+use crate::host::Host;
+use crate::segment::Segment;
+use crate::table::Target;
+use crate::time_wait::{Record, Verdict};
+use smoltcp::time::Instant;
+
+impl Stack {
+    /// A TCP segment.
+    pub(super) fn segment(
+        &mut self,
+        segment: &Segment,
+        frame: &[u8],
+        host: &mut impl Host,
+        now: Instant,
+    ) {
+        let hash = self.table.hash(&segment.tuple);
+        let found = self.table.find(hash, |target| match target {
+            Target::Flow(flow) => self.pool[flow].tuple == segment.tuple,
+            Target::TimeWait(record) => self.time_wait.get(record).tuple == segment.tuple,
+        });
+        match found {
+            Some(Target::Flow(flow)) => self.converse(flow, segment, frame, host, now),
+            Some(Target::TimeWait(record)) => match self.time_wait.receive(record, segment, now) {
+                Verdict::Ignore => {}
+                Verdict::Acknowledge => {
+                    let record = self.time_wait.get(record);
+                    acknowledge::send(&mut self.context.wire, host, self.mac, segment, record);
+                }
+                Verdict::Reopen if self.serves(segment) => {
+                    let last = self.time_wait.get(record).snd_nxt;
+                    self.forget(record);
+                    self.accept(hash, Some(last), segment, frame, host, now);
+                }
+                Verdict::Reopen => self.context.stray(frame, host, now),
+            },
+            None if segment.flags.opens() && self.serves(segment) => {
+                self.accept(hash, None, segment, frame, host, now);
+            }
+            None => self.context.stray(frame, host, now),
+        }
+    }
+
+    /// A segment of a connection.
+    fn converse(
+        &mut self,
+        flow: u32,
+        segment: &Segment,
+        frame: &[u8],
+        host: &mut impl Host,
+        now: Instant,
+    ) {
+        self.pool[flow].ingest(&mut self.context, segment, frame, host, now);
+        // An acknowledgement of all that was sent needs no further look, and no deadline comes
+        // nearer by it.
+        if segment.payload == 0 && segment.flags.is_bare_ack() && self.pool[flow].is_quiet() {
+            return;
+        }
+        self.run(flow, Some(segment), host, now);
+    }
+
+    /// Lets a connection speak, and draws the consequences. `segment`: what it has just heard.
+    pub(super) fn run(
+        &mut self,
+        flow: u32,
+        segment: Option<&Segment>,
+        host: &mut impl Host,
+        now: Instant,
+    ) {
+        let before = self.pool[flow].stage;
+        let served = self.context.service.stats.requests_served;
+        match self.pool[flow].run(&mut self.context, host, segment.is_none(), now) {
+            Fate::Lives => {}
+            Fate::Lingers => return self.remember(flow, segment, now),
+            Fate::Ends => return self.release(flow),
+        }
+        let stage = self.pool[flow].stage;
+        if stage != before || self.context.service.stats.requests_served != served {
+            self.order.join(flow, list_of(stage));
+        }
+        self.plan(flow, now);
+    }
+
+    /// Sees to it that a connection comes up when it has to.
+    fn plan(&mut self, flow: u32, now: Instant) {
+        let state = &mut self.pool[flow];
+        if state.stalled && !state.in_stalled {
+            state.in_stalled = true;
+            self.stalled.push_back(flow);
+            self.stalled_until = now + STALL;
+        }
+        if state.unresolved && !state.in_unresolved {
+            state.in_unresolved = true;
+            self.unresolved.push_back(flow);
+        }
+        // Most of the time there is an entry that comes up early enough: what this turn may have
+        // started is a retransmission, or the delay of an acknowledgement that is still owed.
+        if let Some(at) = self.deadlines.get(flow) {
+            let soonest = if state.spoke { RETRANSMIT } else { SOONEST };
+            if at <= now + soonest {
+                return;
+            }
+        }
+        let mut at = state.next(&mut self.context, now);
+        if at <= now {
+            // It would speak if it could. The queues bring it back; this is for the rest.
+            at = now + STALL.max(SOONEST);
+        }
+        self.deadlines.by(flow, at);
+    }
+
+    /// Turns a connection into a record.
+    fn remember(&mut self, flow: u32, segment: Option<&Segment>, now: Instant) {
+        let state = &self.pool[flow];
+        let (tuple, hash, irs) = (state.tuple, state.hash, state.irs);
+        self.release(flow);
+        let Some(segment) = segment else {
+            debug_assert!(false, "only a segment leads to TIME-WAIT");
+            return;
+        };
+        if self.time_wait.is_full()
+            && let Some(oldest) = self.time_wait.oldest()
+        {
+            self.context.service.stats.evicted.time_wait += 1;
+            self.forget(oldest);
+        }
+        let record = Record {
+            tuple,
+            hash,
+            irs,
+            snd_nxt: segment.ack,
+            rcv_nxt: segment.end(),
+            deadline: now,
+            answered: now,
+        };
+        let record = self.time_wait.insert(record, now);
+        self.table.insert(hash, Target::TimeWait(record));
+    }
+
+    pub(super) fn forget(&mut self, record: u32) {
+        let hash = self.time_wait.get(record).hash;
+        self.table.remove(hash, Target::TimeWait(record));
+        self.time_wait.remove(record);
+    }
+}
+
+fn list_of(stage: Stage) -> usize {
+    match stage {
+        Stage::HalfOpen => HALF_OPEN,
+        Stage::Idle => IDLE,
+        Stage::Free | Stage::Busy => BUSY,
+        Stage::Closing => CLOSING,
+    }
+}

@@ -1,0 +1,274 @@
+//! The stack as the kernel sees it: frames in, frames out, deadlines.
+
+mod admission;
+mod conversation;
+mod timers;
+
+use crate::address::Addresses;
+use crate::config::{Plan, StackConfig, StackError};
+use crate::context::Context;
+use crate::deadlines::Deadlines;
+use crate::host::Host;
+use crate::http::date::Date;
+use crate::link::{Nothing, Wire};
+use crate::order::Order;
+use crate::pool::Pool;
+use crate::segment::{self, Class, Refusal};
+use crate::sequence::Sequence;
+use crate::service::{Health, Service};
+use crate::site::Site;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::text::Text;
+use crate::time_wait::TimeWait;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use siphasher::sip::SipHasher13;
+use smoltcp::iface::{Config, Interface};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, HardwareAddress};
+
+/// How long answers under way may take after [`Stack::drain`].
+const DRAIN: Duration = Duration::from_secs(5);
+/// When connections that wait for the transmit ring are looked at again, if nothing else comes up.
+const STALL: Duration = Duration::from_millis(1);
+/// Room for a page that is not a file: less than the smallest send buffer.
+const TEXT: usize = 4000;
+
+/// The lists of [`Stack::order`].
+const HALF_OPEN: usize = 0;
+const IDLE: usize = 1;
+const BUSY: usize = 2;
+const CLOSING: usize = 3;
+
+/// Connections, HTTP and the site behind one Ethernet link.
+///
+/// The caller gives it each received frame, calls [`Stack::timers`] once per turn of its loop, and
+/// otherwise sleeps until a frame comes or [`Stack::deadline`].
+pub struct Stack {
+    mac: [u8; 6],
+    port: u16,
+    context: Context,
+    addresses: Addresses,
+    table: Table,
+    sequence: Sequence,
+    pool: Pool,
+    deadlines: Deadlines,
+    order: Order<4>,
+    time_wait: TimeWait,
+    most_half_open: usize,
+    /// Connections that wait for the transmit ring.
+    stalled: VecDeque<u32>,
+    /// When they are looked at again.
+    stalled_until: Instant,
+    /// Connections that wait for a neighbour's address.
+    unresolved: VecDeque<u32>,
+    drain_by: Option<Instant>,
+}
+
+impl Stack {
+    /// Reserves all memory and gives the interface its addresses. Nothing is sent before the
+    /// first call of [`Stack::timers`], which is due at once.
+    ///
+    /// # Errors
+    /// [`StackError`] when the memory does not suffice or the link is unusable.
+    pub fn new(config: StackConfig, site: Site, now: Instant) -> Result<Stack, StackError> {
+        if !(1280..=9000).contains(&config.mtu) {
+            return Err(StackError::BadMtu(config.mtu));
+        }
+        if config.mac[0] & 1 != 0 {
+            return Err(StackError::BadHardwareAddress(config.mac));
+        }
+        let plan = Plan::new(config.memory, config.conns)?;
+        if config
+            .conns
+            .is_some_and(|conns| conns as usize > plan.flows)
+        {
+            log::warn!("memory allows {} connections, not more", plan.flows);
+        }
+        let wire = Wire::new(usize::from(config.mtu), config.tx_checksum_offload);
+        let mut settings = Config::new(HardwareAddress::Ethernet(EthernetAddress(config.mac)));
+        let ([table_key, sequence_key], _) = config.seed.as_chunks::<16>() else {
+            unreachable!("32 bytes are two keys");
+        };
+        // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
+        settings.random_seed = SipHasher13::new_with_key(sequence_key).hash(b"smoltcp");
+        let mut interface = Box::new(Interface::new(settings, &mut Nothing(&wire), now));
+        let addresses = Addresses::new(config.mac, config.ipv4, config.ipv6, &mut interface, now);
+        let full = |_| StackError::HeapExhausted;
+        let mut stack = Stack {
+            mac: config.mac,
+            port: config.port,
+            context: Context {
+                interface,
+                wire,
+                service: service(&config, site, &plan),
+                desk: vec![0; usize::from(config.mtu) + segment::ETHERNET].into_boxed_slice(),
+            },
+            addresses,
+            table: Table::new(plan.flows + plan.records, table_key),
+            sequence: Sequence::new(sequence_key),
+            pool: Pool::new(plan.class, plan.flows).map_err(full)?,
+            deadlines: Deadlines::new(plan.flows),
+            order: Order::new(plan.flows),
+            time_wait: TimeWait::new(plan.records, config.time_wait).map_err(full)?,
+            most_half_open: (plan.flows / 2).max(1),
+            stalled: VecDeque::with_capacity(plan.flows),
+            stalled_until: now,
+            unresolved: VecDeque::with_capacity(plan.flows),
+            drain_by: None,
+        };
+        stack.tally();
+        log::info!(
+            "{} connections, {} records of closed ones",
+            plan.flows,
+            plan.records
+        );
+        Ok(stack)
+    }
+
+    /// Takes one Ethernet frame, without frame check sequence, and answers it.
+    /// `checksum_verified`: the device has checked its TCP checksum.
+    pub fn ingest(
+        &mut self,
+        frame: &[u8],
+        checksum_verified: bool,
+        host: &mut impl Host,
+        now: Instant,
+    ) {
+        let stats = &mut self.context.service.stats;
+        stats.frames_in += 1;
+        stats.bytes_in += frame.len() as u64;
+        match segment::classify(frame, checksum_verified, self.mac) {
+            Class::Tcp(segment) => self.segment(&segment, frame, host, now),
+            Class::Dhcp => self.addresses.dhcp(&mut self.context, frame, host, now),
+            Class::Neighbor => {
+                self.context.stray(frame, host, now);
+                self.retry_unresolved(host, now);
+            }
+            Class::RouterAdvert(start) => {
+                self.addresses
+                    .router_advert(&mut self.context, frame, start, now);
+            }
+            Class::Other => self.context.stray(frame, host, now),
+            Class::Refused(refusal) => {
+                let dropped = &mut stats.dropped;
+                *match refusal {
+                    Refusal::Malformed => &mut dropped.malformed,
+                    Refusal::Checksum => &mut dropped.checksum,
+                    Refusal::NotForUs => &mut dropped.not_for_us,
+                    Refusal::Fragment => &mut dropped.fragment,
+                    Refusal::Ignored => &mut dropped.ignored,
+                } += 1;
+            }
+        }
+        self.tally();
+    }
+
+    /// Does what is due, within a bound. True: there is more to do right now.
+    pub fn timers(&mut self, host: &mut impl Host, now: Instant) -> bool {
+        if now >= self.addresses.next() {
+            let busy = self.order.len(IDLE) + self.order.len(BUSY) > 0;
+            self.addresses.run(&mut self.context, host, busy, now);
+        }
+        self.retry_stalled(host, now);
+        let mut more = self.forget_records(now);
+        more |= self.run_due(host, now);
+        more |= self.go_on_draining(host, now);
+        self.tally();
+        more
+    }
+
+    /// When [`Stack::timers`] has to be called next, if no frame comes before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        [
+            Some(self.addresses.next()),
+            self.deadlines.next(),
+            self.time_wait.next(),
+            self.drain_by,
+            self.is_stalled().then_some(self.stalled_until),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether connections wait: for room in the transmit ring, of which the device should then
+    /// tell, or for the frames of this turn to go back to the receive ring.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        !self.stalled.is_empty()
+    }
+
+    /// Begins to stop: new connections are refused, idle ones closed, answers under way finished
+    /// with `Connection: close`; after 5 s the rest is reset.
+    pub fn drain(&mut self, now: Instant) {
+        if self.drain_by.is_none() {
+            self.context.service.health.draining = true;
+            self.drain_by = Some(now + DRAIN);
+        }
+    }
+
+    /// Whether [`Stack::drain`] has come to its end.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        let lists = [HALF_OPEN, IDLE, BUSY, CLOSING];
+        self.context.service.health.draining
+            && lists.into_iter().all(|list| self.order.len(list) == 0)
+    }
+
+    /// Lets `/healthz` answer 503 with a reason; `None`: all is well again.
+    pub fn degrade(&mut self, reason: Option<&'static str>) {
+        self.context.service.health.degraded = reason;
+    }
+
+    /// Asks the gateway for its hardware address, so that a frame must come back if the link
+    /// works. False: there is no gateway, or no room in the transmit ring.
+    pub fn probe(&mut self, host: &mut impl Host, _now: Instant) -> bool {
+        let sent = self.addresses.probe(&mut self.context, host);
+        self.tally();
+        sent
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.context.service.stats
+    }
+
+    /// Our addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = smoltcp::wire::IpCidr> + '_ {
+        self.context.interface.ip_addrs().iter().copied()
+    }
+
+    /// Brings the gauges and the link's counters into the figures that are shown.
+    fn tally(&mut self) {
+        let Context { wire, service, .. } = &mut self.context;
+        let stats = &mut service.stats;
+        stats.half_open = self.order.len(HALF_OPEN) as u64;
+        stats.open = (self.order.len(IDLE) + self.order.len(BUSY) + self.order.len(CLOSING)) as u64;
+        stats.time_wait = self.time_wait.len() as u64;
+        stats.frames_out = wire.frames_out;
+        stats.bytes_out = wire.bytes_out;
+        stats.ring_full = wire.ring_full;
+    }
+}
+
+fn service(config: &StackConfig, site: Site, plan: &Plan) -> Service {
+    Service {
+        site,
+        stats: Stats {
+            version: config.version,
+            limit: plan.flows as u64,
+            ..Stats::default()
+        },
+        date: Date::new(config.wall_clock),
+        health: Health::default(),
+        head: vec![0; plan.class.rx].into_boxed_slice(),
+        text: Text::new(TEXT),
+        public_endpoints: config.public_endpoints,
+        admin: config.admin,
+    }
+}
