@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use quartz_hostile::{
     Backend, Client, ClientConfig, DeviceConfig, Fault, Lifetime, Order, Queue, View,
 };
@@ -22,9 +23,14 @@ Start QEMU with:
     -chardev socket,id=c0,path=SOCKET -netdev vhost-user,id=n0,chardev=c0 \\
     -device virtio-net-device,netdev=n0
 
-Without share=on or the right netdev QEMU serves the card itself and says so; the back end then
-prints that no memory table arrived. With `reconnect=1` on the chardev the fault `disconnect` is
-survivable.";
+Without share=on QEMU serves the card itself; the back end then says that no memory table arrived.
+With `reconnect=1` on the chardev the fault `disconnect` is survivable.";
+
+/// An answer that takes longer is worth a line.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// Time in which a guest usually boots.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A vhost-user network device that misbehaves on command, with an HTTP client behind it.
 #[derive(Parser)]
@@ -33,8 +39,8 @@ struct Arguments {
     /// Unix socket to listen on; it must not exist yet
     #[arg(long)]
     socket: PathBuf,
-    /// Fault to commit: one of the names that an unknown name lists
-    #[arg(long)]
+    /// Fault to commit
+    #[arg(long, value_parser = fault_parser())]
     fault: Option<Fault>,
     /// Queue to commit it on: rx or tx
     #[arg(long, default_value = "rx")]
@@ -75,6 +81,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {}", arguments.socket.display());
     backend.wait("QEMU", Duration::MAX, |view| view.sessions > 0)?;
     println!("QEMU is there");
+    let up = backend.wait("the driver", PATIENCE, |view| view.running);
+    if up.is_err() && backend.view().memory_tables == 0 {
+        println!("no memory table arrived: QEMU may be serving the card itself; still waiting");
+    }
     backend.wait("the driver", Duration::MAX, |view| view.running)?;
     describe(&backend.view());
     let client = Client::new(
@@ -103,6 +113,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     watch(&arguments, &backend, &client)
 }
 
+/// The faults by name, all of them listed in the help.
+fn fault_parser() -> impl TypedValueParser<Value = Fault> {
+    let names = Fault::ALL.iter().map(|(_, name)| *name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Fault>())
+}
+
 /// Fetches until interrupted; a line whenever something changes.
 fn watch(arguments: &Arguments, backend: &Backend, client: &Client) -> Result<(), Box<dyn Error>> {
     let mut silent_since: Option<Instant> = None;
@@ -114,6 +130,8 @@ fn watch(arguments: &Arguments, backend: &Backend, client: &Client) -> Result<()
                 if let Some(since) = silent_since.take() {
                     let (status, gap) = (response.status, since.elapsed());
                     println!("answers again ({status}) after {gap:.3?}");
+                } else if begun.elapsed() > SLOW {
+                    println!("an answer took {:.3?}", begun.elapsed());
                 }
             }
             Err(error) if silent_since.is_none() => {

@@ -49,6 +49,21 @@ fn a_modern_device_that_never_comes_back_is_given_up_with_a_reason() {
     die(modern());
 }
 
+/// What arrives proves nothing about the other ring.
+#[test]
+fn a_device_that_never_sends_again_is_given_up() {
+    let mut guest = Guest::boot(legacy());
+    let order = Order::until_cleared(Fault::Frozen, Queue::Tx);
+    guest.machine.backend.inject(order);
+    let begun = Instant::now();
+    let mut status = None;
+    while status.is_none() && begun.elapsed() < END {
+        drop(guest.client.get("/", Duration::from_millis(20)));
+        status = guest.machine.wait(Duration::ZERO);
+    }
+    assert_eq!(status, Some(ExitCode::RingGivenUp.qemu_status()));
+}
+
 #[test]
 fn a_quiet_network_is_no_dead_ring() {
     let mut guest = Guest::boot(legacy());
