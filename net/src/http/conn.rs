@@ -5,12 +5,11 @@
 
 use super::body::{Body, Progress};
 use super::request::{self, Framing, Parsed, Refused, Request};
-use super::response::{self, Answer, ending, put};
+use super::response::{self, Answer, Form, Rest};
+use super::route;
 use super::status::Status;
-use crate::endpoints::Endpoint;
 use crate::host::Snapshot;
 use crate::service::Service;
-use crate::site::{Resolved, Site};
 use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
 
@@ -56,15 +55,6 @@ pub(crate) struct Conn {
     rest: Rest,
     /// The answer waits until no received frame is in anybody's hands.
     deferred: bool,
-}
-
-/// Content that is still to be sent.
-#[derive(Clone, Copy, Debug)]
-enum Rest {
-    /// Of a file.
-    File(&'static [u8]),
-    /// Of the black box: these bytes.
-    BlackBox { at: usize, end: usize },
 }
 
 /// What else an answer may need.
@@ -138,7 +128,7 @@ impl Conn {
                     }
                 }
                 State::Content => {
-                    if !self.write_rest(socket, scene) {
+                    if !self.rest.write(socket, scene) {
                         return Wait::Room;
                     }
                     if self.keep {
@@ -198,23 +188,29 @@ impl Conn {
             .recv(|buffer| self.take(buffer, buffer.len() < queued, full, scene))
             .unwrap_or(Read::Ended);
         if let Read::Divided = read {
-            let mut head = core::mem::take(&mut scene.service.head);
-            let len = socket.peek_slice(&mut head).unwrap_or(0);
-            let (mut used, whole) = self.take(&mut head[..len], false, full, scene);
-            scene.service.head = head;
-            read = whole;
-            while used > 0 {
-                let run = socket.recv(|buffer| {
-                    let run = used.min(buffer.len());
-                    (run, run)
-                });
-                used -= run.unwrap_or(used);
-            }
+            read = self.read_divided(socket, full, scene);
         }
         match read {
             Read::Partial if last => Read::Ended,
             read => read,
         }
+    }
+
+    /// Reads a head that the end of the receive buffer divides, from a copy in one piece.
+    #[cold]
+    fn read_divided(&mut self, socket: &mut Socket<'_>, full: bool, scene: &mut Scene<'_>) -> Read {
+        let mut head = core::mem::take(&mut scene.service.head);
+        let len = socket.peek_slice(&mut head).unwrap_or(0);
+        let (mut used, read) = self.take(&mut head[..len], false, full, scene);
+        scene.service.head = head;
+        while used > 0 {
+            let run = socket.recv(|buffer| {
+                let run = used.min(buffer.len());
+                (run, run)
+            });
+            used -= run.unwrap_or(used);
+        }
+        read
     }
 
     /// Takes a head from the front of `buffer`; says how many bytes it had.
@@ -263,7 +259,7 @@ impl Conn {
         self.head_only = request.head_only;
         self.old = request.old;
         self.keep = request.keep;
-        self.answer = decide(request, scene.service, scene.port);
+        self.answer = route::decide(request, scene.service, scene.port);
         self.state = State::Answer;
         if request.framing != Framing::Empty {
             self.frame(request.framing, true);
@@ -309,138 +305,25 @@ impl Conn {
         true
     }
 
-    /// Queues what fits of the rest of the content. Whether that was all.
-    fn write_rest(&mut self, socket: &mut Socket<'_>, scene: &Scene<'_>) -> bool {
-        match &mut self.rest {
-            Rest::File([]) => true,
-            Rest::File(rest) => {
-                let run = socket.send_slice(rest).unwrap_or(rest.len());
-                *rest = &rest[run..];
-                rest.is_empty()
-            }
-            Rest::BlackBox { at, end } => {
-                while at < end {
-                    let run = socket.send(|buffer| {
-                        let len = buffer.len().min(*end - *at);
-                        let run = (scene.read_black_box)(*at, &mut buffer[..len]);
-                        (run, run)
-                    });
-                    match run {
-                        Ok(0) => return false,
-                        Ok(run) => *at += run,
-                        // The connection is gone; the flow will notice.
-                        Err(_) => *at = *end,
-                    }
-                }
-                true
-            }
-        }
-    }
-
-    /// Queues an answer's head and what fits of its content. False: there is no room yet.
+    /// Queues an answer's head and what fits of its content. False: there is no room yet, or the
+    /// answer has to wait.
     fn write_head(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> bool {
-        self.deferred = match self.answer {
-            Answer::Endpoint(endpoint) => endpoint.needs_rest() && !scene.at_rest,
-            _ => false,
-        };
+        self.deferred = self.answer.needs_rest() && !scene.at_rest;
         if self.deferred {
             return false;
         }
-        let service = &mut *scene.service;
-        self.keep &= !service.health.draining;
-        let ending = ending(self.keep, self.old);
-        let date = service.date.field(scene.now.total_micros() / 1_000_000);
-        let mut code = self.answer.code();
-        let mut black_box = 0;
-        let (queued, content) = match self.answer {
-            Answer::File(number) => {
-                let (head, content) = service.site.file(number);
-                let content = if self.head_only { &[] } else { content };
-                (put(socket, [head, date, ending], content), content)
-            }
-            Answer::Status(status) => {
-                let prepared = status.prepared();
-                let content = if self.head_only {
-                    &[]
-                } else {
-                    prepared.body.as_bytes()
-                };
-                let head = prepared.head.as_bytes();
-                (put(socket, [head, date, ending], content), content)
-            }
-            Answer::NotModified(number) => {
-                let head = service.site.not_modified(number, &mut service.text);
-                (put(socket, [head, date, ending], &[]), &[][..])
-            }
-            Answer::Redirect(number) => {
-                let head = service.site.redirect(number, &mut service.text);
-                (put(socket, [head, date, ending], &[]), &[][..])
-            }
-            Answer::Endpoint(endpoint) => {
-                let page = endpoint.write(
-                    &mut service.text,
-                    &service.stats,
-                    &service.health,
-                    scene.snapshot,
-                    scene.black_box_len,
-                    scene.now,
-                );
-                code = page.code;
-                black_box = if self.head_only { 0 } else { page.black_box };
-                let content = if self.head_only { &[] } else { page.content };
-                // The page lives in shared memory: all of it goes now, or none.
-                let room = response::room(socket);
-                let len = page.head.len() + date.len() + ending.len() + content.len();
-                if len > room {
-                    return false;
-                }
-                let queued = put(socket, [page.head, date, ending], &[]);
-                let _ = socket.send_slice(content);
-                (queued, &[][..])
-            }
+        self.keep &= !scene.service.health.draining;
+        let form = Form {
+            head_only: self.head_only,
+            keep: self.keep,
+            old: self.old,
         };
-        let Some(queued) = queued else {
+        let Some(written) = response::write(self.answer, form, socket, scene) else {
             return false;
         };
-        self.rest = match black_box {
-            0 => Rest::File(&content[queued..]),
-            end => Rest::BlackBox { at: 0, end },
-        };
+        self.rest = written.rest;
         self.state = State::Content;
-        service.stats.answered(code);
+        scene.service.stats.answered(written.code);
         true
     }
-}
-
-/// What a request is answered with.
-fn decide(request: &Request<'_>, service: &mut Service, port: u16) -> Answer {
-    let path = match request.target.iter().position(|&b| b == b'?') {
-        Some(query) => &request.target[..query],
-        None => request.target,
-    };
-    if service.endpoints_on(port)
-        && let Some(endpoint) = Endpoint::route(path, service.admin == Some(port))
-    {
-        return Answer::Endpoint(endpoint);
-    }
-    match service.site.resolve(path) {
-        Resolved::File(number) => match request.if_none_match {
-            Some(tags) if has(tags, &mut service.site, number) => Answer::NotModified(number),
-            _ => Answer::File(number),
-        },
-        Resolved::Directory(number) => Answer::Redirect(number),
-        Resolved::Nothing => Answer::Status(Status::NotFound),
-        Resolved::Malformed => Answer::Status(Status::BadRequest),
-    }
-}
-
-/// Whether a list of tags names the file's (RFC 9110, 13.1.2; weak comparison, 8.8.3.2).
-fn has(tags: &[u8], site: &mut Site, number: u32) -> bool {
-    let Some(own) = site.tag(number) else {
-        return false;
-    };
-    tags.split(|&b| b == b',').any(|tag| {
-        let tag = tag.trim_ascii();
-        tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own
-    })
 }

@@ -9,6 +9,7 @@ pub(crate) mod conn;
 pub(crate) mod date;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod route;
 pub(crate) mod status;
 
 pub(crate) use conn::{Conn, Wait};

@@ -131,7 +131,10 @@ impl<'a> Fields<'a> {
             match name.len() {
                 4 if is("host") => {
                     fields.hosts += 1;
-                    if value.iter().any(|b| b" \t,/?#@\\".contains(b)) {
+                    let odd = |b: &u8| {
+                        matches!(b, b' ' | b'\t' | b',' | b'/' | b'?' | b'#' | b'@' | b'\\')
+                    };
+                    if value.iter().any(odd) {
                         return Err(Status::BadRequest);
                     }
                 }

@@ -4,6 +4,7 @@
 //! numbers. Nothing is parsed per request. Owns no sockets and sends nothing.
 
 mod error;
+mod index;
 mod mime;
 mod path;
 mod tag;
@@ -15,14 +16,12 @@ use crate::text::Text;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
+use core::ops::Range;
+use index::{Form, Index, Key, Names, PAGE};
 use tar::Kind;
 
 /// Most files and directories of an image.
 pub const MOST_ENTRIES: usize = 100_000;
-/// The file that stands for its directory.
-const INDEX: &[u8] = b"index.html";
 /// Longest directory that is redirected to, in bytes: with every byte escaped its head still fits
 /// the smallest send buffer.
 const LONGEST_REDIRECT: usize = 1024;
@@ -42,22 +41,9 @@ pub(crate) enum Resolved {
     Malformed,
 }
 
-/// A part of [`Site::names`] or [`Site::heads`].
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    start: u32,
-    len: u16,
-}
-
-impl Part {
-    fn of(self, memory: &[u8]) -> &[u8] {
-        &memory[self.start as usize..][..usize::from(self.len)]
-    }
-}
-
 struct File {
-    name: Part,
-    head: Part,
+    /// Where its head lies in [`Site::heads`].
+    head: Range<u32>,
     content: &'static [u8],
     /// Where in the head its tag begins; 0: it has none.
     tag_at: u16,
@@ -67,30 +53,12 @@ struct File {
     escaped: bool,
 }
 
-/// How a key of the index is made from a file's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// The name itself.
-    Name,
-    /// An index page's directory, with the slash.
-    Directory,
-    /// The same without the slash.
-    Bare,
-}
-
-#[derive(Clone, Copy)]
-struct Key {
-    file: u32,
-    form: Form,
-}
-
 /// A site, ready to be served.
 pub struct Site {
     files: Vec<File>,
-    names: Vec<u8>,
+    names: Names,
     heads: Vec<u8>,
-    index: HashTable<Key>,
-    hasher: SipHasher13,
+    index: Index,
     /// A path is put into its plain form here.
     plain: Vec<u8>,
 }
@@ -114,7 +82,7 @@ impl Site {
             let error = |kind| SiteError::new(kind, entry.offset, &entry.name());
             let content = match entry.kind {
                 Kind::File(content) => content,
-                Kind::Link(target) => match site.find(target, Form::Name) {
+                Kind::Link(target) => match site.find(target) {
                     Some(file) => site.files[file as usize].content,
                     None => return Err(error(SiteErrorKind::BrokenLink)),
                 },
@@ -158,7 +126,7 @@ impl Site {
     /// A file's content, by its path without the slash at its front.
     #[must_use]
     pub fn content(&self, name: &[u8]) -> Option<&'static [u8]> {
-        self.find(name, Form::Name)
+        self.find(name)
             .map(|file| self.files[file as usize].content)
     }
 
@@ -168,14 +136,14 @@ impl Site {
             return Resolved::Malformed;
         };
         // Most paths are in plain form and name a file: then nothing has to be rewritten.
-        if let Some(key) = self.lookup(name)
+        if let Some(key) = self.index.find(name, &self.names)
             && !self.files[key.file as usize].escaped
         {
             return key.resolved();
         }
         let mut plain = core::mem::take(&mut self.plain);
         let resolved = match path::plain(name, &mut plain) {
-            Some(len) => match self.lookup(&plain[..len]) {
+            Some(len) => match self.index.find(&plain[..len], &self.names) {
                 Some(key) => key.resolved(),
                 None => Resolved::Nothing,
             },
@@ -187,9 +155,12 @@ impl Site {
 
     /// A file's head, without `Date`, `Connection` and the empty line, and its content.
     pub(crate) fn file(&mut self, number: u32) -> (&[u8], &'static [u8]) {
-        self.tag(number);
+        if !self.files[number as usize].tagged {
+            self.tag(number);
+        }
         let file = &self.files[number as usize];
-        (file.head.of(&self.heads), file.content)
+        let head = file.head.start as usize..file.head.end as usize;
+        (&self.heads[head], file.content)
     }
 
     /// A file's entity tag with its quotes, if it has one (RFC 9110, 8.8.3).
@@ -222,11 +193,11 @@ impl Site {
         text.push(
             b"HTTP/1.1 301 Moved Permanently\r\nServer: Quartz\r\nContent-Length: 0\r\nLocation: /",
         );
-        let name = self.key(Key {
+        let directory = Key {
             file: number,
             form: Form::Directory,
-        });
-        for &byte in name {
+        };
+        for &byte in directory.path(self.names.get(number)) {
             if path::is_plain(byte) {
                 text.push(&[byte]);
             } else {
@@ -240,57 +211,45 @@ impl Site {
 
     fn with_room(size: &Size) -> Result<Site, SiteError> {
         let full = |_| SiteError::new(SiteErrorKind::NoMemory, 0, b"");
-        let (mut files, mut names, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut files, mut heads) = (Vec::new(), Vec::new());
         files.try_reserve_exact(size.files).map_err(full)?;
-        names.try_reserve_exact(size.names).map_err(full)?;
         heads
             .try_reserve_exact(size.files * HEAD_ROOM)
             .map_err(full)?;
-        let mut index = HashTable::new();
         // A file, its directory, and that without the slash.
-        index
-            .try_reserve(size.files + 2 * size.indexes, |_: &Key| 0)
-            .map_err(|_| full_table())?;
+        let index = Index::with_room(size.files + 2 * size.pages);
         Ok(Site {
             files,
-            names,
+            names: Names::with_room(size.files, size.names).map_err(full)?,
             heads,
-            index,
-            // The table does not change, so nobody can fill it with names that collide.
-            hasher: SipHasher13::new(),
+            index: index.ok_or(SiteError::new(SiteErrorKind::NoMemory, 0, b""))?,
             plain: vec![0; LONGEST_PATH],
         })
     }
 
     fn add(&mut self, name: &[u8], content: &'static [u8]) -> Result<(), SiteErrorKind> {
-        if self.find(name, Form::Name).is_some() {
+        if self.find(name).is_some() {
             return Err(SiteErrorKind::Duplicate);
         }
-        let start = self.names.len();
-        self.names.extend_from_slice(name);
+        self.names.push(name);
         let tagged = content.len() <= tag::MOST;
         let (head, tag_at) = self.head(name, content.len(), tagged);
         let file = self.files.len() as u32;
         self.files.push(File {
-            name: Part {
-                start: start as u32,
-                len: name.len() as u16,
-            },
             head,
             content,
             tag_at,
-            tagged: false,
+            // A file without a tag needs none.
+            tagged: !tagged,
             escaped: name.iter().any(|b| b"%?#".contains(b)),
         });
-        self.enter(Key {
-            file,
-            form: Form::Name,
-        });
+        let form = Form::Name;
+        self.index.insert(Key { file, form }, &self.names);
         Ok(())
     }
 
     /// Prepares a file's head; also says where its tag goes.
-    fn head(&mut self, name: &[u8], len: usize, tagged: bool) -> (Part, u16) {
+    fn head(&mut self, name: &[u8], len: usize, tagged: bool) -> (Range<u32>, u16) {
         let start = self.heads.len();
         let kind = mime::of(name);
         let put = |heads: &mut Vec<u8>, text: &str| heads.extend_from_slice(text.as_bytes());
@@ -314,80 +273,36 @@ impl Site {
             self.heads.extend_from_slice(&[b'"'; tag::LEN]);
             put(&mut self.heads, "\r\n");
         }
-        let part = Part {
-            start: start as u32,
-            len: (self.heads.len() - start) as u16,
-        };
-        (part, tag_at as u16)
+        (start as u32..self.heads.len() as u32, tag_at as u16)
     }
 
     /// Makes index pages stand for their directories. A file of the directory's own name wins.
     fn link_directories(&mut self) {
         for file in 0..self.files.len() as u32 {
-            let name = self.files[file as usize].name.of(&self.names);
-            let Some(directory) = name.strip_suffix(INDEX) else {
-                continue;
-            };
-            let bare = match directory {
-                [] => None,
-                [bare @ .., b'/'] => {
-                    Some(bare.len() <= LONGEST_REDIRECT && self.lookup(bare).is_none())
-                }
+            let name = self.names.get(file);
+            let bare = match name.strip_suffix(PAGE) {
+                Some([]) => None,
+                Some([bare @ .., b'/']) => Some(bare),
                 _ => continue,
             };
-            self.enter(Key {
-                file,
-                form: Form::Directory,
+            let redirects = bare.is_some_and(|bare| {
+                bare.len() <= LONGEST_REDIRECT && self.index.find(bare, &self.names).is_none()
             });
-            if bare == Some(true) {
-                self.enter(Key {
-                    file,
-                    form: Form::Bare,
-                });
+            let form = Form::Directory;
+            self.index.insert(Key { file, form }, &self.names);
+            if redirects {
+                let form = Form::Bare;
+                self.index.insert(Key { file, form }, &self.names);
             }
         }
     }
 
-    fn enter(&mut self, key: Key) {
-        let hash = self.hasher.hash(self.key(key));
-        let Site {
-            files,
-            names,
-            index,
-            hasher,
-            ..
-        } = self;
-        index.insert_unique(hash, key, |key| hasher.hash(text_of(files, names, *key)));
-    }
-
-    fn lookup(&self, text: &[u8]) -> Option<Key> {
+    fn find(&self, name: &[u8]) -> Option<u32> {
         self.index
-            .find(self.hasher.hash(text), |key| self.key(*key) == text)
-            .copied()
-    }
-
-    fn find(&self, name: &[u8], form: Form) -> Option<u32> {
-        self.lookup(name)
-            .filter(|key| key.form == form)
+            .find(name, &self.names)
+            .filter(|key| key.form == Form::Name)
             .map(|key| key.file)
     }
-
-    fn key(&self, key: Key) -> &[u8] {
-        text_of(&self.files, &self.names, key)
-    }
-}
-
-fn text_of<'a>(files: &[File], names: &'a [u8], key: Key) -> &'a [u8] {
-    let name = files[key.file as usize].name.of(names);
-    match key.form {
-        Form::Name => name,
-        Form::Directory => &name[..name.len() - INDEX.len()],
-        Form::Bare => &name[..name.len() - INDEX.len() - 1],
-    }
-}
-
-fn full_table() -> SiteError {
-    SiteError::new(SiteErrorKind::NoMemory, 0, b"")
 }
 
 impl Key {
@@ -405,7 +320,7 @@ const HEAD_ROOM: usize = 256;
 /// What an image takes, counted before anything is allocated.
 struct Size {
     files: usize,
-    indexes: usize,
+    pages: usize,
     names: usize,
 }
 
@@ -413,7 +328,7 @@ impl Size {
     fn of(image: &'static [u8]) -> Result<Size, SiteError> {
         let mut size = Size {
             files: 0,
-            indexes: 0,
+            pages: 0,
             names: 0,
         };
         let mut entries = 0;
@@ -427,7 +342,7 @@ impl Size {
             if let Kind::File(_) | Kind::Link(_) = entry.kind {
                 let name = entry.name();
                 size.files += 1;
-                size.indexes += usize::from(name.ends_with(INDEX));
+                size.pages += usize::from(name.ends_with(PAGE));
                 size.names += name.len();
             }
         }
