@@ -95,3 +95,6 @@ impl InterruptPort {
         InterruptStatus::from_bits_truncate(status)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -344,11 +344,11 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         }
         self.flush();
         self.look();
+        let starved = self.starved;
+        self.reclaim();
         if self.polls {
             return true;
         }
-        let starved = self.starved;
-        self.reclaim();
         if self.starved && !self.tx.is_armed() && self.tx.arm() {
             self.reclaim();
         }

@@ -208,6 +208,7 @@ pub(crate) struct Ladder {
     strikes: u32,
     last_attempt: u64,
     error: Option<NetError>,
+    ended: bool,
 }
 
 impl Ladder {
@@ -249,6 +250,11 @@ impl Ladder {
         self.strikes += 1;
         self.last_attempt = now;
         Ok(Some((cause, self.strikes)))
+    }
+
+    /// Whether the end is still to be told.
+    pub fn ends_now(&mut self) -> bool {
+        !core::mem::replace(&mut self.ended, true)
     }
 
     /// How the reset ended.

@@ -501,10 +501,13 @@ const DEVICE: &[Class] = &[
     class("its link goes down and up", Cost::Nothing, |t| {
         t.rig.host.state_mut().attributes.link_up = false;
         t.rig.host.inflict(Fault::ReceiveFrozen);
+        t.rig.host.inflict(Fault::TransmitFrozen);
+        t.rig.send(&[0x52; 60]);
         t.rig.host.interrupt(2);
         t.beats(100).expect("a link may be down");
         t.rig.host.heal();
         t.rig.host.state_mut().attributes.link_up = true;
+        t.rig.host.wake();
         t.rig.host.interrupt(2);
     }),
     class(

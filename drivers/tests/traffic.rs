@@ -412,3 +412,26 @@ fn checksums_that_the_device_vouches_for() {
         rig.settle();
     }
 }
+
+#[test]
+fn rearm_publishes_what_is_left() {
+    for (name, attributes) in devices() {
+        let mut rig = rig(&attributes, 16);
+        rig.settle();
+        rig.send(&frame(1));
+        assert!(!rig.net.rearm(), "{name}");
+        rig.host.run();
+        assert_eq!(rig.host.state().sent.len(), 1, "{name}: asleep on it");
+    }
+}
+
+/// A device that does not confirm its reset may still write: its memory is never used again.
+#[test]
+fn memory_of_a_device_that_does_not_stop() {
+    use quartz_drivers::model::Fault;
+    let before = live_regions();
+    let rig = rig(&Attributes::tap(true), 4);
+    rig.host.inflict(Fault::ResetHangs);
+    drop(rig);
+    assert_eq!(live_regions(), before + 4);
+}

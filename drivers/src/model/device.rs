@@ -89,6 +89,13 @@ impl Model {
         }
     }
 
+    /// Looks at both rings by itself at its next turn, without having been notified.
+    pub fn wake(&self) {
+        for queue in &mut self.state_mut().queues {
+            queue.kicked = true;
+        }
+    }
+
     /// The oldest frame that came from the driver.
     #[must_use]
     pub fn take_sent(&self) -> Option<Sent> {

@@ -10,6 +10,7 @@ mod engine;
 mod memory;
 mod registers;
 mod rig;
+mod script;
 mod town;
 
 pub use attributes::{Attributes, Fault, Sent, Tamper, feature};
@@ -18,4 +19,5 @@ pub use engine::State;
 pub use memory::{ModelHal, live_regions};
 pub use registers::ModelTransport;
 pub use rig::{Rig, TICK_US};
+pub use script::{End, play};
 pub use town::Town;

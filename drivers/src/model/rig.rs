@@ -6,6 +6,7 @@ use super::memory::ModelHal;
 use super::registers::ModelTransport;
 use crate::{GivenUp, InterruptLine, NetConfig, NetError, RxFrame, VirtioNet};
 use std::boxed::Box;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 /// Time between two ticks of the kernel, in microseconds.
@@ -13,6 +14,25 @@ pub const TICK_US: u64 = 100_000;
 
 /// Frames that the kernel takes in per turn.
 const BUDGET: usize = 64;
+
+/// Lines live for ever, as in a kernel; those of rigs that are gone are used again.
+static LINES: Mutex<Vec<&'static InterruptLine>> = Mutex::new(Vec::new());
+
+fn lines() -> MutexGuard<'static, Vec<&'static InterruptLine>> {
+    // A test that failed while it held the lock has not broken the list.
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_line() -> &'static InterruptLine {
+    let line = lines().pop();
+    let line = line.unwrap_or_else(|| Box::leak(Box::new(InterruptLine::new())));
+    let _ = line.take();
+    line
+}
+
+fn give_line(line: &'static InterruptLine) {
+    lines().push(line);
+}
 
 /// A driver, its device, and the line between them.
 #[derive(Debug)]
@@ -47,8 +67,9 @@ impl Rig {
         rx_size: u16,
         tx_size: u16,
     ) -> Result<Rig, NetError> {
-        let line = Box::leak(Box::new(InterruptLine::new()));
-        let net = VirtioNet::new(transport, line, NetConfig { rx_size, tx_size })?;
+        let line = take_line();
+        let net = VirtioNet::new(transport, line, NetConfig { rx_size, tx_size })
+            .inspect_err(|_| give_line(line))?;
         Ok(Rig {
             net,
             host,
@@ -153,5 +174,11 @@ impl Rig {
             ];
             assert_eq!(trouble, [0; 4], "{ring:?}");
         }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        give_line(self.line);
     }
 }

@@ -171,7 +171,7 @@ impl Town {
         {
             frames += 1;
             let bytes = frame.bytes();
-            if bytes.len() >= 22 && bytes[12..14] == ECHO {
+            if bytes.len() >= 60 && bytes[12..14] == ECHO {
                 // What finds no room is lost, as on any network.
                 let _ = self
                     .rig

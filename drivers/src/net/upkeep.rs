@@ -23,23 +23,25 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
             self.check_books();
         }
         if !self.ladder.is_down() {
+            let link_up = !self.session.reports_link || bringup::link_is_up(&self.transport);
             self.check_interrupts(now);
-            self.check_transmission(now);
-            self.check_reception(now);
+            self.check_transmission(now, link_up);
+            self.check_reception(now, link_up);
         }
-        let due = self.ladder.due(now).inspect_err(|given_up| {
-            self.tell(
-                EventKind::GivenUp,
-                None,
-                given_up.resets,
-                given_up.cause.code(),
-                0,
-            );
-        })?;
-        if let Some((cause, attempt)) = due {
-            self.reset(cause, attempt);
+        match self.ladder.due(now) {
+            Ok(None) => Ok(()),
+            Ok(Some((cause, attempt))) => {
+                self.reset(cause, attempt);
+                Ok(())
+            }
+            Err(given_up) => {
+                if self.ladder.ends_now() {
+                    let (resets, code) = (given_up.resets, given_up.cause.code());
+                    self.tell(EventKind::GivenUp, None, resets, code, 0);
+                }
+                Err(given_up)
+            }
         }
-        Ok(())
     }
 
     fn check_device(&mut self) {
@@ -93,22 +95,24 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         self.polls = now < self.polls_until;
     }
 
-    fn check_transmission(&mut self, now: u64) {
-        match self.stall.tick(now, self.tx.gap(), self.tx.harvested()) {
+    fn check_transmission(&mut self, now: u64, link_up: bool) {
+        // Without a link there is nowhere to send to, and a device may wait for one.
+        let gap = if link_up { self.tx.gap() } else { 0 };
+        match self.stall.tick(now, gap, self.tx.harvested()) {
             Stalled::No => {}
             Stalled::Rekick => self.rekick(Direction::Transmit),
             Stalled::Dead => self.ladder.fail(Cause::TransmitStalled),
         }
     }
 
-    fn check_reception(&mut self, now: u64) {
+    fn check_reception(&mut self, now: u64, link_up: bool) {
         let view = View {
             now,
             received: self.rx.harvested(),
             waiting: self.rx.has_used(),
             sent_all: self.tx.gap() == 0,
             can_receive: self.rx.gap() > 0,
-            link_up: !self.session.reports_link || bringup::link_is_up(&self.transport),
+            link_up,
         };
         match self.probe.tick(view) {
             Verdict::Fine => {}

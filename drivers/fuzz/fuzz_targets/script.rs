@@ -1,0 +1,8 @@
+//! The driver against a hostile device, the order of events chosen by coverage.
+//!
+//! `cargo +nightly fuzz run script` in `drivers/`. The corpus is also a test: `tests/scripts.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|script: &[u8]| {
+    let _ = quartz_drivers::model::play(script);
+});
