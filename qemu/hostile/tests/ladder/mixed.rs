@@ -44,7 +44,7 @@ fn transfer(setup: Setup) {
     let faults = [
         Order::once(Fault::IdOutOfRange, Queue::Rx).after(100),
         Order::once(Fault::IdRepeated, Queue::Tx).after(700),
-        Order::times(Fault::NoInterrupt, Queue::Rx, 5).after(100),
+        Order::times(Fault::NoInterrupt, Queue::Rx, 5).after(10),
         Order::once(Fault::SwallowKick, Queue::Tx).after(20),
         Order::until_resets(Fault::Frozen, Queue::Tx, 1).after(100),
         Order::times(Fault::OutOfOrder, Queue::Tx, 400).after(100),
