@@ -76,6 +76,10 @@ documentation() {
     RUSTDOCFLAGS="-D warnings" "$@"
 }
 
+# The boot tests make network namespaces: as another user than root, in a user namespace.
+private=()
+[ "$(id -u)" = 0 ] || private=(unshare --user --map-root-user)
+
 step "formatting" cargo fmt --all --check
 step "kernel build" make --no-print-directory kernel
 step "kernel lints" kernel_cargo kernel-clippy -- -D warnings
@@ -84,8 +88,8 @@ step "host lints" cargo clippy --all-targets -- -D warnings
 step "host documentation" documentation cargo doc --no-deps
 step "host tests" cargo test --no-fail-fast -p quartz-abi -p quartz-drivers -p quartz-net
 step "tool tests" cargo test -p quartz --lib --bins
-step "boot tests" cargo test -p quartz --test boot
-step "hostile device tests" cargo test --no-fail-fast -p quartz-hostile
+step "boot tests" "${private[@]}" cargo test -p quartz --test boot
+step "hostile device tests" "${private[@]}" cargo test --no-fail-fast -p quartz-hostile
 
 printf '\n'
 printf '%s\n' "${summary[@]}"

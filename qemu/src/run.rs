@@ -32,9 +32,9 @@ const FIRST_TRY: Duration = Duration::from_millis(100);
 const LONGEST_TRY: Duration = Duration::from_secs(3);
 /// The pause before the next try when nobody listens yet.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Memory that the guest needs besides its image and the site: page tables, rings, some
-/// connections. A guest that needs more says so itself.
-const LEAST_FREE: u64 = 1 << 20;
+/// Memory besides kernel and site that a suggestion leaves for rings and connections. What a guest
+/// really needs it says itself.
+const COMFORT: u64 = 4 << 20;
 /// Lines of the serial log that an error shows.
 const SHOWN: usize = 8;
 
@@ -158,7 +158,7 @@ fn attach(args: &RunArgs, line: &CommandLine) -> Result<(Attachment, Target, Vec
 
 fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error> {
     let site = site.map_or(0, |site| site.bytes);
-    let needed = image.end + site + LEAST_FREE;
+    let needed = image.end + site;
     if needed <= memory.bytes() {
         return Ok(());
     }
@@ -166,7 +166,7 @@ fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error>
         kernel: image.end.div_ceil(1024),
         site: site.div_ceil(1024),
         memory,
-        enough: Memory::holding(needed),
+        enough: Memory::holding(needed + COMFORT),
     })
 }
 

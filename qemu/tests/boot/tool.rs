@@ -4,6 +4,7 @@ use crate::harness::network::{TAP, in_namespace, ip};
 use crate::harness::process::{Output, Process, run};
 use crate::harness::{STEP, kernel, light, soon, wait_until};
 use quartz::http;
+use quartz::journal::Journal;
 use quartz_abi::ExitCode;
 use rustix::process::Signal;
 use std::fs;
@@ -11,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The `quartz` command, deaf to the machine's own settings.
@@ -31,14 +33,21 @@ fn quartz_run() -> Command {
 /// A `quartz run` in the foreground of a test.
 struct Running {
     child: Child,
+    /// What it says on standard error.
+    said: Arc<Journal>,
     /// Where it says that it serves.
     site: SocketAddr,
 }
 
 impl Running {
     fn start(command: &mut Command) -> Running {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = quartz::spawn::bound(command, Vec::new()).unwrap();
+        let said = Journal::new(false);
+        said.follow(child.stderr.take().unwrap()).unwrap();
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         // The command itself ends this wait: it gives the guest 30 s.
@@ -46,12 +55,12 @@ impl Running {
         let site = line
             .strip_prefix("quartz: serving http://")
             .and_then(|rest| rest.trim_end().strip_suffix('/'))
-            .unwrap_or_else(|| panic!("the line is {line:?}"));
+            .unwrap_or_else(|| panic!("the line is {line:?}; {:?}", said.since(0)));
         let site = match site.parse() {
             Ok(site) => site,
             Err(_) => format!("{site}:80").parse().unwrap(),
         };
-        Running { child, site }
+        Running { child, said, site }
     }
 
     fn signal(&self, signal: Signal) {
@@ -82,6 +91,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!(
+                "--- what the command said ---\n{}",
+                self.said.tail(40).join("\n")
+            );
+        }
     }
 }
 
