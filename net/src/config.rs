@@ -120,8 +120,8 @@ impl Plan {
             + Order::<4>::cost()
             + Deadlines::cost()
             + Table::cost()
-            // Places in the two queues.
-            + 2 * size_of::<u32>();
+            // A place in the queue for the transmit ring.
+            + size_of::<u32>();
         let fits = (rest - records * record) / flow;
         let flows = conns.map_or(fits, |conns| fits.min(conns as usize));
         if fits < FEWEST {

@@ -1,52 +1,121 @@
-//! What every connection needs at its turn: the interface, the link and the shared service.
+//! What every connection needs at its turn: smoltcp's interfaces, the link and the shared service.
 
 use crate::host::Host;
-use crate::link::{Link, Wire};
-use crate::segment::Segment;
+use crate::link::{Link, Nothing, Wire};
+use crate::segment::{ETHERNET, Segment};
 use crate::service::Service;
 use alloc::boxed::Box;
-use smoltcp::iface::{Interface, SocketSet};
+use alloc::vec;
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::phy::Medium;
 use smoltcp::time::Instant;
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 
 /// What connections share.
 pub(crate) struct Context {
-    /// smoltcp's addresses, routes and neighbours.
-    pub interface: Box<Interface>,
+    /// Speaks to the neighbours: ARP, neighbour discovery, DHCP.
+    pub ethernet: Box<Interface>,
+    /// Speaks IP, by packets that go back where their cause came from. It has the same addresses.
+    pub internet: Box<Interface>,
     /// The link.
     pub wire: Wire,
     /// The site and the counters.
     pub service: Service,
-    /// Where a frame is put to be changed before smoltcp sees it.
+    /// Where a packet is put to be changed before smoltcp sees it.
     pub desk: Box<[u8]>,
 }
 
 impl Context {
-    /// Gives smoltcp a frame that belongs to no connection: it answers ARP, echo requests and
-    /// neighbour solicitations, and resets what it does not know.
+    /// Interfaces without addresses. `mtu` in bytes of IP.
+    pub fn new(
+        mac: [u8; 6],
+        mtu: usize,
+        offload: bool,
+        service: Service,
+        seed: u64,
+        now: Instant,
+    ) -> Context {
+        let wire = Wire::new(mac, mtu, offload);
+        let interface = |address, medium| {
+            let mut config = Config::new(address);
+            config.random_seed = seed;
+            Box::new(Interface::new(config, &mut Nothing(&wire, medium), now))
+        };
+        let mac = HardwareAddress::Ethernet(EthernetAddress(mac));
+        Context {
+            ethernet: interface(mac, Medium::Ethernet),
+            internet: interface(HardwareAddress::Ip, Medium::Ip),
+            wire,
+            service,
+            desk: vec![0; mtu].into_boxed_slice(),
+        }
+    }
+
+    /// Gives smoltcp a packet that belongs to no connection: it answers echo requests, says what
+    /// is unreachable, and resets what it does not know.
     pub fn stray<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+        let (Some(header), Some(packet)) = (frame.first_chunk::<ETHERNET>(), frame.get(ETHERNET..))
+        else {
+            return;
+        };
+        let mut from = [0; 6];
+        from.copy_from_slice(&header[6..12]);
         let mut nothing = SocketSet::new(&mut [][..]);
         let mut link = Link {
             host,
             wire: &mut self.wire,
-            frame: Some(frame),
+            input: Some(packet),
+            to: Some(from),
         };
         let _ = self
-            .interface
+            .internet
             .poll_ingress_single(now, &mut link, &mut nothing);
     }
 
-    /// A copy of a frame in which `shift` is taken from the acknowledgement of its segment.
-    /// `None`: the frame is longer than the link allows.
+    /// Gives smoltcp a frame of ARP or neighbour discovery.
+    pub fn neighbor<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+        let mut nothing = SocketSet::new(&mut [][..]);
+        let mut link = Link {
+            host,
+            wire: &mut self.wire,
+            input: Some(frame),
+            to: None,
+        };
+        let _ = self
+            .ethernet
+            .poll_ingress_single(now, &mut link, &mut nothing);
+    }
+
+    /// Gives us an address. False: there is no room for it.
+    pub fn gain(&mut self, address: IpCidr) -> bool {
+        let mut kept = true;
+        for interface in [&mut self.ethernet, &mut self.internet] {
+            interface.update_ip_addrs(|addresses| kept &= addresses.push(address).is_ok());
+        }
+        kept
+    }
+
+    /// Takes an address from us.
+    pub fn lose(&mut self, address: IpCidr) {
+        for interface in [&mut self.ethernet, &mut self.internet] {
+            interface.update_ip_addrs(|addresses| addresses.retain(|own| *own != address));
+        }
+    }
+
+    /// A copy of a frame's packet in which `shift` is taken from the acknowledgement of its
+    /// segment. `None`: it is longer than the link allows.
     pub fn shifted<'a>(
         desk: &'a mut [u8],
         frame: &[u8],
         segment: &Segment,
         shift: u32,
     ) -> Option<&'a [u8]> {
-        let copy = desk.get_mut(..frame.len())?;
-        copy.copy_from_slice(frame);
+        let packet = &frame[ETHERNET..];
+        let copy = desk.get_mut(..packet.len())?;
+        copy.copy_from_slice(packet);
+        let at = segment.start - ETHERNET + 8;
         let ack = segment.ack.wrapping_sub(shift);
-        copy[segment.start + 8..segment.start + 12].copy_from_slice(&ack.to_be_bytes());
+        copy[at..at + 4].copy_from_slice(&ack.to_be_bytes());
         Some(copy)
     }
 }

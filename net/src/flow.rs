@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::http::conn::Scene;
 use crate::http::{Conn, Wait};
 use crate::link::{Link, Sent};
-use crate::segment::{Segment, Tuple};
+use crate::segment::{self, Segment, Tuple};
 use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
@@ -88,6 +88,8 @@ pub(crate) struct Flow {
     pub tuple: Tuple,
     /// The tuple's hash.
     pub hash: u64,
+    /// The hardware address that the last segment came from, where the next one goes.
+    peer: [u8; 6],
     /// The peer's initial sequence number.
     pub irs: u32,
     /// How our numbers differ on the wire from smoltcp's.
@@ -104,12 +106,8 @@ pub(crate) struct Flow {
     nudged: bool,
     /// In the queue of those that wait for the transmit ring.
     pub in_stalled: bool,
-    /// In the queue of those that wait for a neighbour's address.
-    pub in_unresolved: bool,
     /// The last attempt to send met a full transmit ring.
     pub stalled: bool,
-    /// The last attempt to send lacked a neighbour's address.
-    pub unresolved: bool,
     /// The last attempt to send sent something, and with it an acknowledgement.
     pub spoke: bool,
 }
@@ -130,6 +128,7 @@ impl Flow {
                 local_port: 0,
             },
             hash: 0,
+            peer: [0; 6],
             irs: 0,
             numbering: Numbering::Plain,
             snd_max: None,
@@ -138,9 +137,7 @@ impl Flow {
             controlled: false,
             nudged: false,
             in_stalled: false,
-            in_unresolved: false,
             stalled: false,
-            unresolved: false,
             spoke: false,
         }
     }
@@ -158,7 +155,6 @@ impl Flow {
         self.snd_max = None;
         self.queued = 0;
         self.stalled = false;
-        self.unresolved = false;
         let endpoint = IpListenEndpoint {
             addr: Some(segment.tuple.local_address().into()),
             port: segment.tuple.local_port,
@@ -191,19 +187,21 @@ impl Flow {
         host: &mut H,
         now: Instant,
     ) {
-        let frame = match self.numbering.shift() {
-            None => Some(frame),
+        let packet = match self.numbering.shift() {
+            None => Some(&frame[segment::ETHERNET..]),
             Some(shift) => Context::shifted(&mut context.desk, frame, segment, shift),
         };
-        context.service.stats.dropped.malformed += u64::from(frame.is_none());
+        context.service.stats.dropped.malformed += u64::from(packet.is_none());
+        self.peer = segment.source;
         context.wire.numbering = self.numbering;
         let mut link = Link {
             host,
             wire: &mut context.wire,
-            frame,
+            input: packet,
+            to: Some(self.peer),
         };
         let _ = context
-            .interface
+            .internet
             .poll_ingress_single(now, &mut link, &mut self.set);
         context.wire.numbering = Numbering::Plain;
     }
@@ -303,7 +301,7 @@ impl Flow {
 
     /// When the connection wants attention next.
     pub fn next(&mut self, context: &mut Context, now: Instant) -> Instant {
-        match context.interface.poll_at(now, &self.set) {
+        match context.internet.poll_at(now, &self.set) {
             Some(at) => at.min(self.deadline),
             None if self.socket().send_queue() > 0 => {
                 // smoltcp has data to send and no timer: its retransmission came up while the
@@ -353,11 +351,11 @@ impl Flow {
             let mut link = Link {
                 host,
                 wire: &mut context.wire,
-                frame: None,
+                input: None,
+                to: Some(self.peer),
             };
-            let _ = context.interface.poll_egress(now, &mut link, &mut self.set);
+            let _ = context.internet.poll_egress(now, &mut link, &mut self.set);
             self.stalled = context.wire.exhausted;
-            self.unresolved = context.wire.asked && context.wire.sent.is_none();
             let Some(sent) = context.wire.sent else {
                 return;
             };

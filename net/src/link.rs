@@ -1,6 +1,8 @@
-//! The device that smoltcp sees: one borrowed frame to receive, and [`Host`] to send through.
+//! The device that smoltcp sees: one borrowed frame or packet to receive, and [`Host`] to send
+//! through.
 //!
-//! Sent TCP segments get their checksum here and leave a note of their numbers, which smoltcp
+//! What answers a packet goes back to the hardware address that it came from, so no neighbour has
+//! to be known, looked up or asked for. Sent TCP segments get their checksum here and leave a note of their numbers, which smoltcp
 //! does not tell otherwise. A reply for which the transmit ring has no room is dropped and
 //! counted, as on a lossy link.
 
@@ -26,6 +28,7 @@ pub(crate) struct Sent {
 
 /// State of the link that outlives a frame.
 pub(crate) struct Wire {
+    mac: [u8; 6],
     mtu: usize,
     offload: bool,
     /// Takes the frames that do not fit the transmit ring.
@@ -36,8 +39,6 @@ pub(crate) struct Wire {
     pub sent: Option<Sent>,
     /// smoltcp was told that the transmit ring is full.
     pub exhausted: bool,
-    /// smoltcp asked for a frame. If no segment came of it, the neighbour's address is unknown.
-    pub asked: bool,
     /// Frames handed to the host.
     pub frames_out: u64,
     /// Bytes in them.
@@ -47,16 +48,17 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// `mtu` in bytes of IP; `offload`: the device finishes the checksums of TCP segments.
-    pub fn new(mtu: usize, offload: bool) -> Wire {
+    /// `mac`: our hardware address; `mtu` in bytes of IP; `offload`: the device finishes the
+    /// checksums of TCP segments.
+    pub fn new(mac: [u8; 6], mtu: usize, offload: bool) -> Wire {
         Wire {
+            mac,
             mtu,
             offload,
             sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
             numbering: Numbering::Plain,
             sent: None,
             exhausted: false,
-            asked: false,
             frames_out: 0,
             bytes_out: 0,
             ring_full: 0,
@@ -67,14 +69,16 @@ impl Wire {
     pub fn clear(&mut self) {
         self.sent = None;
         self.exhausted = false;
-        self.asked = false;
     }
 
-    /// What smoltcp has to know of the device.
-    pub fn capabilities(&self) -> DeviceCapabilities {
+    /// What smoltcp has to know of the device, as one of frames or of packets.
+    pub fn capabilities(&self, medium: Medium) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = self.mtu + segment::ETHERNET;
+        capabilities.medium = medium;
+        capabilities.max_transmission_unit = match medium {
+            Medium::Ethernet => self.mtu + segment::ETHERNET,
+            Medium::Ip => self.mtu,
+        };
         capabilities.checksum.tcp = Checksum::None;
         capabilities
     }
@@ -125,8 +129,10 @@ pub(crate) struct Link<'a, H> {
     pub host: &'a mut H,
     /// What is kept between calls.
     pub wire: &'a mut Wire,
-    /// The frame to receive, if there is one.
-    pub frame: Option<&'a [u8]>,
+    /// What there is to receive, if anything.
+    pub input: Option<&'a [u8]>,
+    /// The hardware address that packets go to. `None`: smoltcp handles whole frames.
+    pub to: Option<[u8; 6]>,
 }
 
 impl<H: Host> Device for Link<'_, H> {
@@ -140,14 +146,13 @@ impl<H: Host> Device for Link<'_, H> {
         Self: 'b;
 
     fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Transmit<'_, H>)> {
-        let frame = self.frame.take()?;
-        Some((
-            Received(frame),
-            Transmit {
-                host: self.host,
-                wire: self.wire,
-            },
-        ))
+        let input = self.input.take()?;
+        let transmit = Transmit {
+            host: self.host,
+            wire: self.wire,
+            to: self.to,
+        };
+        Some((Received(input), transmit))
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Transmit<'_, H>> {
@@ -155,19 +160,22 @@ impl<H: Host> Device for Link<'_, H> {
             self.wire.exhausted = true;
             return None;
         }
-        self.wire.asked = true;
         Some(Transmit {
             host: self.host,
             wire: self.wire,
+            to: self.to,
         })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        self.wire.capabilities()
+        self.wire.capabilities(match self.to {
+            Some(_) => Medium::Ip,
+            None => Medium::Ethernet,
+        })
     }
 }
 
-/// The received frame.
+/// What was received.
 pub(crate) struct Received<'a>(&'a [u8]);
 
 impl RxToken for Received<'_> {
@@ -176,19 +184,31 @@ impl RxToken for Received<'_> {
     }
 }
 
-/// The right to send one frame.
+/// The right to send one frame or packet.
 pub(crate) struct Transmit<'a, H> {
     host: &'a mut H,
     wire: &'a mut Wire,
+    to: Option<[u8; 6]>,
 }
 
 impl<H: Host> TxToken for Transmit<'_, H> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         // `fill` is called at most once: by the host, or here if the host has no room.
         let mut fill = Some(f);
-        let sent = self
-            .wire
-            .send(self.host, len, |frame| fill.take().map(|fill| fill(frame)));
+        let own = self.wire.mac;
+        let sent = match self.to {
+            None => self
+                .wire
+                .send(self.host, len, |frame| fill.take().map(|fill| fill(frame))),
+            Some(to) => self.wire.send(self.host, segment::ETHERNET + len, |frame| {
+                let (head, packet) = frame.split_at_mut(segment::ETHERNET);
+                let result = fill.take().map(|fill| fill(packet));
+                head[..6].copy_from_slice(&to);
+                head[6..12].copy_from_slice(&own);
+                head[12..].copy_from_slice(segment::ether_type(packet));
+                result
+            }),
+        };
         if let Some(Some(result)) = sent {
             return result;
         }
@@ -201,7 +221,7 @@ impl<H: Host> TxToken for Transmit<'_, H> {
 }
 
 /// A device without a link: for the time before there is a host.
-pub(crate) struct Nothing<'a>(pub &'a Wire);
+pub(crate) struct Nothing<'a>(pub &'a Wire, pub Medium);
 
 /// What never comes and never goes.
 pub(crate) enum Never {}
@@ -225,7 +245,7 @@ impl Device for Nothing<'_> {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        self.0.capabilities()
+        self.0.capabilities(self.1)
     }
 }
 

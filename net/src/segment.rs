@@ -38,6 +38,23 @@ impl Tuple {
         self.remote >> 32 == MAPPED >> 32
     }
 
+    /// Whether the peer's address is none that a segment can come from: our own, or one that is
+    /// not of a single host (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
+    pub fn is_martian(&self) -> bool {
+        self.remote == self.local
+            || match self.remote_address() {
+                IpAddr::V4(remote) => {
+                    remote.octets()[0] == 0
+                        || remote.is_loopback()
+                        || remote.is_multicast()
+                        || remote.octets()[0] >= 240
+                }
+                IpAddr::V6(remote) => {
+                    remote.is_unspecified() || remote.is_loopback() || remote.is_multicast()
+                }
+            }
+    }
+
     /// A keyed hash.
     pub fn hash(&self, key: &SipHasher13) -> u64 {
         let ports = u32::from(self.remote_port) << 16 | u32::from(self.local_port);
@@ -151,7 +168,8 @@ pub(crate) enum Refusal {
     NotForUs,
     /// A fragment of an IPv4 datagram. There is no reassembly.
     Fragment,
-    /// Something that a host ignores: an unknown EtherType, a redirect, a router's question.
+    /// Something that a host ignores: an unknown EtherType, a redirect, a router's question,
+    /// whatever was told to everybody.
     Ignored,
 }
 
@@ -162,11 +180,11 @@ pub(crate) enum Class {
     Tcp(Segment),
     /// A datagram to the DHCP client's port.
     Dhcp,
-    /// ARP, or a neighbour solicitation or advertisement: an address may have become known.
+    /// ARP, or a neighbour solicitation or advertisement.
     Neighbor,
     /// A router advertisement; its ICMPv6 message begins here.
     RouterAdvert(usize),
-    /// Anything else that smoltcp answers by itself.
+    /// Another packet for us, which smoltcp answers by itself.
     Other,
     /// Nothing to do.
     Refused(Refusal),
@@ -180,6 +198,9 @@ pub(crate) fn classify(frame: &[u8], verified: bool, mac: [u8; 6]) -> Class {
     let to_us = header[..6] == mac;
     if !to_us && header[0] & 1 == 0 {
         return Class::Refused(Refusal::NotForUs);
+    }
+    if header[6] & 1 != 0 {
+        return Class::Refused(Refusal::Malformed);
     }
     match [header[12], header[13]] {
         [0x08, 0x00] => ipv4(frame, verified, to_us),
@@ -213,7 +234,8 @@ fn ipv4(frame: &[u8], verified: bool, to_us: bool) -> Class {
         }
         TCP => Class::Refused(Refusal::NotForUs),
         UDP if body.get(2..4) == Some(&[0, 68]) => Class::Dhcp,
-        _ => Class::Other,
+        _ if to_us => Class::Other,
+        _ => Class::Refused(Refusal::Ignored),
     }
 }
 
@@ -250,12 +272,14 @@ fn ipv6(frame: &[u8], verified: bool, to_us: bool) -> Class {
             Some(135 | 136) => Class::Neighbor,
             // Router solicitations and redirects.
             Some(133 | 137) => Class::Refused(Refusal::Ignored),
-            Some(_) => Class::Other,
+            Some(_) if to_us => Class::Other,
+            Some(_) => Class::Refused(Refusal::Ignored),
         },
         // smoltcp would look behind hop-by-hop options, find TCP, and reset a connection that it
         // does not know in an empty set. Nobody sends that.
         0 if body.first() == Some(&TCP) => Class::Refused(Refusal::Ignored),
-        _ => Class::Other,
+        _ if to_us => Class::Other,
+        _ => Class::Refused(Refusal::Ignored),
     }
 }
 
@@ -292,6 +316,14 @@ fn tcp(
         start,
         source: [frame[6], frame[7], frame[8], frame[9], frame[10], frame[11]],
     })
+}
+
+/// The EtherType of a packet.
+pub(crate) fn ether_type(packet: &[u8]) -> &'static [u8; 2] {
+    match packet.first() {
+        Some(first) if first >> 4 == 6 => &[0x86, 0xdd],
+        _ => &[0x08, 0x00],
+    }
 }
 
 /// A TCP segment that we are about to send, in a frame that smoltcp wrote: no IP options, no

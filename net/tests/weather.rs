@@ -5,6 +5,7 @@ mod common;
 
 use common::{Answer, Rig, SERVER, Weather, pattern};
 use quartz_net::Duration;
+use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -12,6 +13,57 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
+}
+
+const PATHS: [&str; 4] = ["/style.css", "/kib.bin", "/big.bin", "/docs/"];
+
+/// A client that asks for each path, and closes after the last.
+struct Client {
+    handle: SocketHandle,
+    bytes: Vec<u8>,
+    answered: usize,
+    asked: bool,
+}
+
+impl Client {
+    /// Does what can be done now. Whether anything was done.
+    fn turn(&mut self, rig: &mut Rig, expected: &[u64; 4], name: &str) -> bool {
+        let socket = rig.tcp(self.handle);
+        if self.answered == PATHS.len() {
+            return false;
+        }
+        if !self.asked && socket.may_send() {
+            let path = PATHS[self.answered];
+            let close = match self.answered {
+                3 => "Connection: close\r\n",
+                _ => "",
+            };
+            let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{close}\r\n");
+            assert_eq!(socket.send_slice(request.as_bytes()), Ok(request.len()));
+            self.asked = true;
+            return true;
+        }
+        let before = self.bytes.len();
+        while socket.can_recv() {
+            let _ = socket.recv(|b| {
+                self.bytes.extend_from_slice(b);
+                (b.len(), ())
+            });
+        }
+        if let Some((answer, len)) = Answer::parse(&self.bytes, false) {
+            assert_eq!(len, self.bytes.len(), "{name}");
+            let right = hash(&answer.body) == expected[self.answered];
+            assert!(right, "{name}: {}", PATHS[self.answered]);
+            self.bytes.clear();
+            self.answered += 1;
+            self.asked = false;
+            if self.answered == PATHS.len() {
+                socket.close();
+            }
+            return true;
+        }
+        self.bytes.len() > before
+    }
 }
 
 /// Two clients at once, each with four requests on one connection, the last one closing.
@@ -23,72 +75,43 @@ fn converse(weather: Weather, seed: u64, window: usize) {
     let mut rig = Rig::new();
     rig.random.0 = seed;
     rig.weather = weather;
-    let paths = ["/style.css", "/kib.bin", "/big.bin", "/docs/"];
     let expected = [
         hash(b"body{}\n"),
         hash(&pattern(1024)),
         hash(&pattern(300_000)),
         hash(b"docs\n"),
     ];
-    let clients: Vec<_> = (0..2)
-        .map(|_| {
-            let handle = rig.socket(window, 4096);
-            let own = rig.port();
-            rig.dial(handle, SERVER.into(), 80, own);
-            (handle, Vec::new(), 0, false)
-        })
-        .collect();
-    let clients = std::cell::RefCell::new(clients);
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..2 {
+        let handle = rig.socket(window, 4096);
+        let own = rig.port();
+        rig.dial(handle, SERVER.into(), 80, own);
+        clients.push(Client {
+            handle,
+            bytes: Vec::new(),
+            answered: 0,
+            asked: false,
+        });
+    }
     let done = rig.until(Duration::from_secs(900), |rig| {
-        let mut clients = clients.borrow_mut();
-        for (handle, bytes, answered, asked) in clients.iter_mut() {
-            let socket = rig.tcp(*handle);
-            if *answered == paths.len() {
-                continue;
-            }
-            if !*asked && socket.may_send() {
-                let close = if *answered == 3 {
-                    "Connection: close\r\n"
-                } else {
-                    ""
-                };
-                let path = paths[*answered];
-                let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{close}\r\n");
-                assert_eq!(socket.send_slice(request.as_bytes()), Ok(request.len()));
-                *asked = true;
-            }
-            while socket.can_recv() {
-                let _ = socket.recv(|b| {
-                    bytes.extend_from_slice(b);
-                    (b.len(), ())
-                });
-            }
-            if let Some((answer, len)) = Answer::parse(bytes, false) {
-                assert_eq!(len, bytes.len(), "{name}");
-                assert!(
-                    hash(&answer.body) == expected[*answered],
-                    "{name}: {}",
-                    paths[*answered]
-                );
-                bytes.clear();
-                *answered += 1;
-                *asked = false;
-                if *answered == paths.len() {
-                    socket.close();
-                }
-            }
-        }
+        let turn = |rig: &mut Rig, clients: &mut [Client]| {
+            let moved = clients
+                .iter_mut()
+                .map(|client| client.turn(rig, &expected, &name));
+            moved.fold(false, |any, moved| any | moved)
+        };
         // What was read opens a window again, and what was asked goes out.
-        rig.settle();
-        clients.iter().all(|client| client.2 == paths.len())
+        while turn(rig, &mut clients) {
+            rig.settle();
+        }
+        clients.iter().all(|client| client.answered == PATHS.len())
     });
     assert!(done, "{name}: {:?}", rig.stack.stats());
-    let clients = clients.into_inner();
     let ended = rig.until(Duration::from_secs(120), |rig| {
-        rig.stack.stats().open == 0
-            && clients
-                .iter()
-                .all(|c| rig.tcp(c.0).state() == tcp::State::Closed)
+        let closed = |client: &Client| {
+            rig.sockets.get::<tcp::Socket<'_>>(client.handle).state() == tcp::State::Closed
+        };
+        rig.stack.stats().open == 0 && clients.iter().all(closed)
     });
     assert!(ended, "{name}: {:?}", rig.stack.stats());
     let stats = *rig.stack.stats();

@@ -68,7 +68,7 @@ pub(super) fn neighbor_advert<H: Host>(
 
 /// Asks routers for an advertisement (RFC 4861, 6.3.7). Whether there was room.
 pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: [u8; 6]) -> bool {
-    let Some(own) = context.interface.ipv6_addr() else {
+    let Some(own) = context.ethernet.ipv6_addr() else {
         return true;
     };
     let solicit = NdiscRepr::RouterSolicit {

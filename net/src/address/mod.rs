@@ -14,7 +14,7 @@ use alloc::boxed::Box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
 use slaac::Slaac;
-use smoltcp::iface::{Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
@@ -25,9 +25,6 @@ const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// Time to the next attempt when the transmit ring was full.
 const RETRY: Duration = Duration::from_millis(10);
-/// How often the gateway is asked for its hardware address while there are connections. smoltcp
-/// forgets it after 60 s, and traffic through it does not count as a sign of life.
-const REFRESH: Duration = Duration::from_secs(30);
 /// Announcements that can be due at once: as many as smoltcp holds addresses.
 const MOST: usize = 8;
 
@@ -52,18 +49,17 @@ pub(crate) struct Addresses {
     dhcp: Option<Dhcp>,
     slaac: Option<Slaac>,
     announcements: [Option<Announcement>; MOST],
-    refresh_at: Instant,
     /// When there is something to do.
     next: Instant,
 }
 
 impl Addresses {
-    /// Gives the interface what is fixed, and begins to ask for the rest.
+    /// Gives the interfaces what is fixed, and begins to ask for the rest.
     pub fn new(
         mac: [u8; 6],
         ipv4: Ipv4Setup,
         ipv6: Ipv6Setup,
-        interface: &mut Interface,
+        context: &mut Context,
         now: Instant,
     ) -> Addresses {
         let mut addresses = Addresses {
@@ -72,7 +68,6 @@ impl Addresses {
             dhcp: None,
             slaac: None,
             announcements: [None; MOST],
-            refresh_at: now,
             next: now,
         };
         match ipv4 {
@@ -80,7 +75,7 @@ impl Addresses {
                 address,
                 prefix_len,
                 gateway,
-            } => addresses.gain_ipv4(interface, Ipv4Cidr::new(address, prefix_len), gateway, now),
+            } => addresses.gain_ipv4(context, Ipv4Cidr::new(address, prefix_len), gateway, now),
             Ipv4Setup::Dhcp => {
                 let storage = Box::leak(Box::new([SocketStorage::EMPTY]));
                 let mut set = SocketSet::new(&mut storage[..]);
@@ -96,25 +91,20 @@ impl Addresses {
             let hardware = HardwareAddress::Ethernet(EthernetAddress(mac));
             let local = Ipv6Cidr::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 64);
             if let Some(local) = Ipv6Cidr::from_link_prefix(&local, hardware) {
-                addresses.gain(interface, IpCidr::Ipv6(local), now);
+                addresses.gain(context, IpCidr::Ipv6(local), now);
             }
         }
         match ipv6 {
             Ipv6Setup::Off => {}
             Ipv6Setup::Slaac => addresses.slaac = Some(Slaac::new(now)),
+            // A gateway is not needed: see `slaac`.
             Ipv6Setup::Static {
                 address,
                 prefix_len,
-                gateway,
+                gateway: _,
             } => {
-                addresses.gain(
-                    interface,
-                    IpCidr::Ipv6(Ipv6Cidr::new(address, prefix_len)),
-                    now,
-                );
-                if let Some(gateway) = gateway {
-                    let _ = interface.routes_mut().add_default_ipv6_route(gateway);
-                }
+                let address = IpCidr::Ipv6(Ipv6Cidr::new(address, prefix_len));
+                addresses.gain(context, address, now);
             }
         }
         addresses
@@ -125,25 +115,20 @@ impl Addresses {
         self.next
     }
 
-    /// Does what is due. `busy`: there are connections.
-    pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, busy: bool, now: Instant) {
+    /// Does what is due.
+    pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         self.ask(context, host, now);
         if let Some(slaac) = &mut self.slaac {
             for lost in slaac.expired(now) {
-                lose(&mut context.interface, lost);
-            }
-            if slaac.router_expired(now) {
-                context.interface.routes_mut().remove_default_ipv6_route();
+                log::info!("address {lost} is no longer ours");
+                context.lose(lost);
             }
             if slaac.solicits(now) && announce::router_solicit(context, host, self.mac) {
                 slaac.solicited(now);
             }
         }
         self.announce(context, host, now);
-        if busy && now >= self.refresh_at && self.probe(context, host) {
-            self.refresh_at = now + REFRESH;
-        }
-        self.plan(context, busy, now);
+        self.plan(context, now);
     }
 
     /// Gives the DHCP client a frame.
@@ -161,10 +146,11 @@ impl Addresses {
         let mut link = Link {
             host,
             wire: &mut context.wire,
-            frame: Some(frame),
+            input: Some(frame),
+            to: None,
         };
         let _ = context
-            .interface
+            .ethernet
             .poll_ingress_single(now, &mut link, &mut dhcp.set);
         self.next = now;
     }
@@ -184,24 +170,14 @@ impl Addresses {
             context.service.stats.dropped.malformed += 1;
             return;
         };
-        if slaac.take_router(&advert, now) {
-            let routes = context.interface.routes_mut();
-            match advert.lifetime {
-                Duration::ZERO => {
-                    routes.remove_default_ipv6_route();
-                }
-                _ => {
-                    let _ = routes.add_default_ipv6_route(advert.router);
-                }
-            }
-        }
+        slaac.heard();
         for prefix in advert.prefixes() {
             if let Some(gained) = self
                 .slaac
                 .as_mut()
                 .and_then(|slaac| slaac.take_prefix(&prefix, self.mac, now))
             {
-                self.gain(&mut context.interface, IpCidr::Ipv6(gained), now);
+                self.gain(context, IpCidr::Ipv6(gained), now);
             }
         }
         self.next = now;
@@ -210,7 +186,7 @@ impl Addresses {
     /// Asks the gateway for its hardware address: something that has to be answered. Whether
     /// there is one to ask, and room for the question.
     pub fn probe<H: Host>(&self, context: &mut Context, host: &mut H) -> bool {
-        match (context.interface.ipv4_addr(), self.gateway) {
+        match (context.ethernet.ipv4_addr(), self.gateway) {
             (Some(own), Some(gateway)) => {
                 announce::arp_request(context, host, self.mac, own, gateway)
             }
@@ -226,9 +202,10 @@ impl Addresses {
         let mut link = Link {
             host,
             wire: &mut context.wire,
-            frame: None,
+            input: None,
+            to: None,
         };
-        let _ = context.interface.poll_egress(now, &mut link, &mut dhcp.set);
+        let _ = context.ethernet.poll_egress(now, &mut link, &mut dhcp.set);
         let socket = dhcp.set.get_mut::<dhcpv4::Socket<'_>>(dhcp.handle);
         let lease = match socket.poll() {
             None => return,
@@ -241,12 +218,12 @@ impl Addresses {
             && Some(old) != dhcp.lease
         {
             log::warn!("lost the address {old}");
-            lose(&mut context.interface, IpCidr::Ipv4(old));
-            context.interface.routes_mut().remove_default_ipv4_route();
+            context.lose(IpCidr::Ipv4(old));
+            context.ethernet.routes_mut().remove_default_ipv4_route();
             self.gateway = None;
         }
         if let Some((address, router)) = lease {
-            self.gain_ipv4(&mut context.interface, address, router, now);
+            self.gain_ipv4(context, address, router, now);
         }
     }
 
@@ -256,7 +233,7 @@ impl Addresses {
             if now < announcement.at {
                 continue;
             }
-            if !context.interface.has_ip_addr(announcement.address) {
+            if !context.ethernet.has_ip_addr(announcement.address) {
                 *slot = None;
                 continue;
             }
@@ -272,10 +249,10 @@ impl Addresses {
         }
     }
 
-    fn plan(&mut self, context: &mut Context, busy: bool, now: Instant) {
+    fn plan(&mut self, context: &mut Context, now: Instant) {
         let mut next = Instant::from_micros_const(i64::MAX);
         if let Some(dhcp) = &self.dhcp
-            && let Some(at) = context.interface.poll_at(now, &dhcp.set)
+            && let Some(at) = context.ethernet.poll_at(now, &dhcp.set)
         {
             // Its retries are seconds apart; in the past means that the ring was full.
             next = at.max(now + RETRY);
@@ -286,35 +263,33 @@ impl Addresses {
         for announcement in self.announcements.iter().flatten() {
             next = next.min(announcement.at);
         }
-        if busy {
-            next = next.min(self.refresh_at.max(now + RETRY));
-        }
         self.next = next;
     }
 
     fn gain_ipv4(
         &mut self,
-        interface: &mut Interface,
+        context: &mut Context,
         address: Ipv4Cidr,
         gateway: Option<Ipv4Addr>,
         now: Instant,
     ) {
-        self.gain(interface, IpCidr::Ipv4(address), now);
+        self.gain(context, IpCidr::Ipv4(address), now);
         self.gateway = gateway;
         if let Some(gateway) = gateway {
             log::info!("gateway {gateway}");
-            let _ = interface.routes_mut().add_default_ipv4_route(gateway);
+            // For the DHCP client alone, which may have to reach its server.
+            let _ = context
+                .ethernet
+                .routes_mut()
+                .add_default_ipv4_route(gateway);
         }
-        self.refresh_at = now;
     }
 
-    fn gain(&mut self, interface: &mut Interface, gained: IpCidr, now: Instant) {
-        if interface.ip_addrs().contains(&gained) {
+    fn gain(&mut self, context: &mut Context, gained: IpCidr, now: Instant) {
+        if context.ethernet.ip_addrs().contains(&gained) {
             return;
         }
-        let mut kept = false;
-        interface.update_ip_addrs(|addresses| kept = addresses.push(gained).is_ok());
-        if !kept {
+        if !context.gain(gained) {
             log::warn!("no room for the address {gained}");
             return;
         }
@@ -328,9 +303,4 @@ impl Addresses {
         }
         self.next = now;
     }
-}
-
-fn lose(interface: &mut Interface, lost: IpCidr) {
-    log::info!("address {lost} is no longer ours");
-    interface.update_ip_addrs(|addresses| addresses.retain(|address| *address != lost));
 }

@@ -1,9 +1,9 @@
-//! IPv6 addresses from router advertisements (RFC 4862), and the default router (RFC 4861, 6.3.4).
+//! IPv6 addresses from router advertisements (RFC 4862). A default router is not kept: everything
+//! that is sent off the link answers something, and goes back the way that came.
 //!
 //! smoltcp has this too, but with it its `poll_at` is wrong for every socket: it forgets a socket's
 //! deadline when no advertisement is due, and stays in the past when no router answers.
 
-use core::net::Ipv6Addr;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
     EthernetAddress, HardwareAddress, Icmpv6Message, Icmpv6Packet, IpCidr, Ipv6Cidr, Ipv6Packet,
@@ -23,10 +23,6 @@ const NEVER: Instant = Instant::from_micros_const(i64::MAX);
 
 /// A router advertisement that passed the checks of RFC 4861, 6.1.2.
 pub(super) struct Advert<'a> {
-    /// Who sent it.
-    pub router: Ipv6Addr,
-    /// How long it is a default router; zero: it is none.
-    pub lifetime: Duration,
     options: &'a [u8],
 }
 
@@ -45,11 +41,7 @@ impl<'a> Advert<'a> {
         let valid = icmp.msg_type() == Icmpv6Message::RouterAdvert
             && icmp.msg_code() == 0
             && icmp.verify_checksum(&router, &ip.dst_addr());
-        valid.then(|| Advert {
-            router,
-            lifetime: icmp.router_lifetime(),
-            options,
-        })
+        valid.then_some(Advert { options })
     }
 
     /// The prefixes that addresses can be made of.
@@ -80,7 +72,6 @@ pub(super) struct Slaac {
     left: u8,
     solicit_at: Instant,
     held: [Option<Held>; MOST],
-    router: Option<(Ipv6Addr, Instant)>,
 }
 
 impl Slaac {
@@ -90,7 +81,6 @@ impl Slaac {
             left: SOLICITATIONS,
             solicit_at: now,
             held: [None; MOST],
-            router: None,
         }
     }
 
@@ -101,9 +91,8 @@ impl Slaac {
         } else {
             NEVER
         };
-        let router = self.router.map_or(NEVER, |router| router.1);
         let held = self.held.iter().flatten().map(|held| held.until);
-        held.fold(solicit.min(router), Instant::min)
+        held.fold(solicit, Instant::min)
     }
 
     /// Whether a solicitation is due.
@@ -125,24 +114,9 @@ impl Slaac {
             .map(|held| IpCidr::Ipv6(held.address))
     }
 
-    /// Whether the router's lifetime has ended; it is forgotten.
-    pub fn router_expired(&mut self, now: Instant) -> bool {
-        self.router.take_if(|router| router.1 <= now).is_some()
-    }
-
-    /// Whether an advertisement changes the default router. The first one stays until its
-    /// lifetime ends.
-    pub fn take_router(&mut self, advert: &Advert<'_>, now: Instant) -> bool {
-        // A router has answered.
+    /// A router has spoken: nobody has to be asked.
+    pub fn heard(&mut self) {
         self.left = 0;
-        if self.router.is_some_and(|router| router.0 != advert.router) {
-            return false;
-        }
-        let old = self.router.take();
-        if advert.lifetime > Duration::ZERO {
-            self.router = Some((advert.router, now + advert.lifetime));
-        }
-        old.is_some() != self.router.is_some()
     }
 
     /// Takes a prefix in (RFC 4862, 5.5.3). The address, if it is new.

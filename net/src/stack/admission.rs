@@ -22,7 +22,7 @@ impl Stack {
             && !self.context.service.health.draining
             && self
                 .context
-                .interface
+                .internet
                 .has_ip_addr(IpAddress::from(segment.tuple.local_address()))
     }
 

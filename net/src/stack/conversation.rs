@@ -39,6 +39,9 @@ impl Stack {
                 }
                 Verdict::Reopen => self.context.stray(frame, host, now),
             },
+            None if segment.tuple.is_martian() => {
+                self.context.service.stats.dropped.ignored += 1;
+            }
             None if segment.flags.opens() && self.serves(segment) => {
                 self.accept(hash, None, segment, frame, host, now);
             }
@@ -93,10 +96,6 @@ impl Stack {
             state.in_stalled = true;
             self.stalled.push_back(flow);
             self.stalled_until = now + STALL;
-        }
-        if state.unresolved && !state.in_unresolved {
-            state.in_unresolved = true;
-            self.unresolved.push_back(flow);
         }
         // Most of the time there is an entry that comes up early enough: what this turn may have
         // started is a retransmission, or the delay of an acknowledgement that is still owed.

@@ -10,7 +10,6 @@ use crate::context::Context;
 use crate::deadlines::Deadlines;
 use crate::host::Host;
 use crate::http::date::Date;
-use crate::link::{Nothing, Wire};
 use crate::order::Order;
 use crate::pool::Pool;
 use crate::segment::{self, Class, Refusal};
@@ -21,13 +20,10 @@ use crate::stats::Stats;
 use crate::table::Table;
 use crate::text::Text;
 use crate::time_wait::TimeWait;
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use siphasher::sip::SipHasher13;
-use smoltcp::iface::{Config, Interface};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress};
 
 /// How long answers under way may take after [`Stack::drain`].
 const DRAIN: Duration = Duration::from_secs(5);
@@ -62,8 +58,6 @@ pub struct Stack {
     stalled: VecDeque<u32>,
     /// When they are looked at again.
     stalled_until: Instant,
-    /// Connections that wait for a neighbour's address.
-    unresolved: VecDeque<u32>,
     drain_by: Option<Instant>,
 }
 
@@ -87,25 +81,24 @@ impl Stack {
         {
             log::warn!("memory allows {} connections, not more", plan.flows);
         }
-        let wire = Wire::new(usize::from(config.mtu), config.tx_checksum_offload);
-        let mut settings = Config::new(HardwareAddress::Ethernet(EthernetAddress(config.mac)));
         let ([table_key, sequence_key], _) = config.seed.as_chunks::<16>() else {
             unreachable!("32 bytes are two keys");
         };
-        // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
-        settings.random_seed = SipHasher13::new_with_key(sequence_key).hash(b"smoltcp");
-        let mut interface = Box::new(Interface::new(settings, &mut Nothing(&wire), now));
-        let addresses = Addresses::new(config.mac, config.ipv4, config.ipv6, &mut interface, now);
+        let mut context = Context::new(
+            config.mac,
+            usize::from(config.mtu),
+            config.tx_checksum_offload,
+            service(&config, site, &plan),
+            // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
+            SipHasher13::new_with_key(sequence_key).hash(b"smoltcp"),
+            now,
+        );
+        let addresses = Addresses::new(config.mac, config.ipv4, config.ipv6, &mut context, now);
         let full = |_| StackError::HeapExhausted;
         let mut stack = Stack {
             mac: config.mac,
             port: config.port,
-            context: Context {
-                interface,
-                wire,
-                service: service(&config, site, &plan),
-                desk: vec![0; usize::from(config.mtu) + segment::ETHERNET].into_boxed_slice(),
-            },
+            context,
             addresses,
             table: Table::new(plan.flows + plan.records, table_key),
             sequence: Sequence::new(sequence_key),
@@ -116,7 +109,6 @@ impl Stack {
             most_half_open: (plan.flows / 2).max(1),
             stalled: VecDeque::with_capacity(plan.flows),
             stalled_until: now,
-            unresolved: VecDeque::with_capacity(plan.flows),
             drain_by: None,
         };
         stack.tally();
@@ -144,8 +136,7 @@ impl Stack {
             Class::Tcp(segment) => self.segment(&segment, frame, host, now),
             Class::Dhcp => self.addresses.dhcp(&mut self.context, frame, host, now),
             Class::Neighbor => {
-                self.context.stray(frame, host, now);
-                self.retry_unresolved(host, now);
+                self.context.neighbor(frame, host, now);
             }
             Class::RouterAdvert(start) => {
                 self.addresses
@@ -169,8 +160,7 @@ impl Stack {
     /// Does what is due, within a bound. True: there is more to do right now.
     pub fn timers(&mut self, host: &mut impl Host, now: Instant) -> bool {
         if now >= self.addresses.next() {
-            let busy = self.order.len(IDLE) + self.order.len(BUSY) > 0;
-            self.addresses.run(&mut self.context, host, busy, now);
+            self.addresses.run(&mut self.context, host, now);
         }
         self.retry_stalled(host, now);
         let mut more = self.forget_records(now);
@@ -240,7 +230,7 @@ impl Stack {
 
     /// Our addresses.
     pub fn addresses(&self) -> impl Iterator<Item = smoltcp::wire::IpCidr> + '_ {
-        self.context.interface.ip_addrs().iter().copied()
+        self.context.ethernet.ip_addrs().iter().copied()
     }
 
     /// Brings the gauges and the link's counters into the figures that are shown.

@@ -30,20 +30,6 @@ impl Stack {
         }
     }
 
-    /// Connections that lacked a neighbour's address, now that one may have become known.
-    pub(super) fn retry_unresolved(&mut self, host: &mut impl Host, now: Instant) {
-        for _ in 0..self.unresolved.len().min(TIMERS_PER_TURN) {
-            let Some(flow) = self.unresolved.pop_front() else {
-                break;
-            };
-            let state = &mut self.pool[flow];
-            state.in_unresolved = false;
-            if state.stage != Stage::Free && state.unresolved {
-                self.run(flow, None, host, now);
-            }
-        }
-    }
-
     pub(super) fn forget_records(&mut self, now: Instant) -> bool {
         for _ in 0..RECORDS_PER_TURN {
             match self.time_wait.oldest() {
