@@ -8,48 +8,17 @@ const FIELD: usize = 16;
 /// IP protocol number of TCP.
 const TCP: u128 = 6;
 
-/// Where the device has to finish a checksum that was left to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Partial {
-    /// First byte that the sum covers, from the start of the Ethernet frame (`csum_start`).
-    pub start: u16,
-    /// Offset of the checksum field from there (`csum_offset`).
-    pub offset: u16,
-}
-
-/// Whether the device has to finish this frame's checksum, and where (VIRTIO 1.2, 5.1.6.2).
-///
-/// Only for frames that a stack with `tx_checksum_offload` sent: all its TCP segments. Their
-/// checksum field then holds the sum over the pseudo header, as the specification wants.
-#[must_use]
-pub fn partial(frame: &[u8]) -> Option<Partial> {
-    let start = match (frame.get(12..14)?, frame.get(14)?) {
-        ([0x08, 0x00], head) if frame.get(23) == Some(&6) => 14 + usize::from(head & 0x0f) * 4,
-        ([0x86, 0xdd], _) if frame.get(20) == Some(&6) => 54,
-        _ => return None,
-    };
-    (frame.len() >= start + 20).then_some(Partial {
-        start: start as u16,
-        offset: FIELD as u16,
-    })
-}
-
 /// Whether a TCP segment's checksum is right. IPv4 addresses are in mapped form.
 pub(crate) fn verify(segment: &[u8], source: u128, destination: u128) -> bool {
     let sum = pseudo(source, destination, segment.len()) + u64::from(sum(segment));
     fold(sum) == 0xffff
 }
 
-/// Writes a TCP segment's checksum, or with `partial` the sum over the pseudo header only.
-pub(crate) fn fill(segment: &mut [u8], source: u128, destination: u128, partial: bool) {
-    let pseudo = pseudo(source, destination, segment.len());
-    let value = if partial {
-        fold(pseudo)
-    } else {
-        segment[FIELD..FIELD + 2].fill(0);
-        !fold(pseudo + u64::from(sum(segment)))
-    };
-    segment[FIELD..FIELD + 2].copy_from_slice(&value.to_be_bytes());
+/// Writes a TCP segment's checksum.
+pub(crate) fn fill(segment: &mut [u8], source: u128, destination: u128) {
+    segment[FIELD..FIELD + 2].fill(0);
+    let sum = pseudo(source, destination, segment.len()) + u64::from(sum(segment));
+    segment[FIELD..FIELD + 2].copy_from_slice(&(!fold(sum)).to_be_bytes());
 }
 
 /// Sum over the pseudo header (RFC 9293, 3.1). The constant 0xffff of a mapped IPv4 address is
@@ -120,7 +89,7 @@ mod tests {
                     Ipv4Address::new(255, 1, 0, 9),
                 );
                 let mapped = |v: Ipv4Address| v.to_ipv6_mapped().to_bits();
-                fill(&mut ours, mapped(a), mapped(b), false);
+                fill(&mut ours, mapped(a), mapped(b));
                 TcpPacket::new_unchecked(&mut theirs)
                     .fill_checksum(&IpAddress::Ipv4(a), &IpAddress::Ipv4(b));
                 assert_eq!(ours, theirs);
@@ -132,54 +101,12 @@ mod tests {
                     Ipv6Address::LOCALHOST,
                     Ipv6Address::new(0xfe80, 0, 0, 0, 1, 2, 3, salt as u16),
                 );
-                fill(&mut ours, a.to_bits(), b.to_bits(), false);
+                fill(&mut ours, a.to_bits(), b.to_bits());
                 theirs.copy_from_slice(&ours);
                 TcpPacket::new_unchecked(&mut theirs)
                     .fill_checksum(&IpAddress::Ipv6(a), &IpAddress::Ipv6(b));
                 assert_eq!(ours, theirs);
             }
         }
-    }
-
-    #[test]
-    fn a_device_finishes_a_partial_sum() {
-        let (a, b) = (0xffff_0a00_020f_u128, 0xffff_c0a8_0001_u128);
-        for len in [20, 21, 60, 1460] {
-            let mut whole = pattern(len, 3);
-            let mut left = whole.clone();
-            fill(&mut whole, a, b, false);
-            fill(&mut left, a, b, true);
-            // What the device does: sum from csum_start on, field included, and complement.
-            let finished = !sum(&left);
-            left[FIELD..FIELD + 2].copy_from_slice(&finished.to_be_bytes());
-            assert_eq!(left, whole);
-        }
-    }
-
-    #[test]
-    fn partial_finds_the_segment() {
-        let mut frame = std::vec![0; 74];
-        frame[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
-        frame[23] = 6;
-        assert_eq!(
-            partial(&frame),
-            Some(Partial {
-                start: 34,
-                offset: 16
-            })
-        );
-        frame[23] = 17;
-        assert_eq!(partial(&frame), None);
-        frame[12..14].copy_from_slice(&[0x86, 0xdd]);
-        frame[20] = 6;
-        assert_eq!(
-            partial(&frame),
-            Some(Partial {
-                start: 54,
-                offset: 16
-            })
-        );
-        assert_eq!(partial(&frame[..70]), None);
-        assert_eq!(partial(&[]), None);
     }
 }

@@ -39,7 +39,7 @@ pub struct StackConfig {
     pub memory: usize,
     /// How long a closed connection is remembered.
     pub time_wait: Duration,
-    /// The device finishes the checksums of TCP segments: see [`crate::checksum::partial`].
+    /// The host writes the checksums of TCP segments, or has its device do it: we leave zero there.
     pub tx_checksum_offload: bool,
     /// Random bytes: the table's key and that of initial sequence numbers.
     pub seed: [u8; 32],

@@ -21,7 +21,7 @@ extern crate std;
 
 mod acknowledge;
 mod address;
-pub mod checksum;
+mod checksum;
 mod config;
 mod context;
 mod deadlines;

@@ -48,7 +48,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// `mac`: our hardware address; `mtu` in bytes of IP; `offload`: the device finishes the
+    /// `mac`: our hardware address; `mtu` in bytes of IP; `offload`: the host writes the
     /// checksums of TCP segments.
     pub fn new(mac: [u8; 6], mtu: usize, offload: bool) -> Wire {
         Wire {
@@ -115,7 +115,9 @@ fn seal(frame: &mut [u8], numbering: &mut Numbering, offload: bool) -> Option<Se
     let tcp = &mut frame[start..];
     let seq = numbering.outgoing(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
-    checksum::fill(tcp, source, destination, offload);
+    if !offload {
+        checksum::fill(tcp, source, destination);
+    }
     Some(Sent {
         flags: Flags(tcp[13]),
         seq,
