@@ -83,26 +83,34 @@ impl<H: Hal> RingMemory<H> {
         for at in 0..usize::from(self.size()) + 3 {
             self.avail_word(at).store(0, Ordering::Relaxed);
         }
-        let words = 3 + usize::from(self.size()) * USED_ELEMENT / 2;
-        for at in 0..words {
+        let entries = usize::from(self.size());
+        for at in [0, 1, 2 + entries * USED_ELEMENT / 2] {
             self.used_word(at).store(0, Ordering::Relaxed);
+        }
+        for slot in 0..self.size() {
+            let (id, len) = self.used_element(slot);
+            id.store(0, Ordering::Relaxed);
+            len.store(0, Ordering::Relaxed);
         }
     }
 
     /// Describes the one buffer of descriptor `slot`.
     pub fn write_descriptor(&self, slot: u16, address: PhysAddr, len: u32, flags: u16) {
         let at = usize::from(slot & self.mask) * DESCRIPTOR;
-        // SAFETY: the slot is within the table, whose entries are 16 bytes and 16-aligned; the
-        // table is only ever accessed through atomics.
-        let (address_word, meta) = unsafe {
+        // SAFETY: the slot is within the table, whose entries are 16 bytes and 16-aligned: an
+        // address, a length, and flags with the next descriptor, of which there is none. The
+        // table is only ever accessed through atomics of these sizes.
+        let (address_word, len_word, flags_word) = unsafe {
             let entry = self.descriptors.add(at);
             (
                 entry.cast::<AtomicU64>().as_ref(),
-                entry.add(8).cast::<AtomicU64>().as_ref(),
+                entry.add(8).cast::<AtomicU32>().as_ref(),
+                entry.add(12).cast::<AtomicU32>().as_ref(),
             )
         };
         address_word.store(address, Ordering::Relaxed);
-        meta.store(u64::from(len) | u64::from(flags) << 32, Ordering::Relaxed);
+        len_word.store(len, Ordering::Relaxed);
+        flags_word.store(flags.into(), Ordering::Relaxed);
     }
 
     /// Changes the length of descriptor `slot`'s buffer, in bytes.
@@ -124,13 +132,19 @@ impl<H: Hal> RingMemory<H> {
     /// The used entry with index `at`: id and length, as the device wrote them.
     #[inline]
     pub fn used_entry(&self, at: RingIndex) -> (u32, u32) {
-        let offset = 4 + usize::from(at.raw() & self.mask) * USED_ELEMENT;
+        let (id, len) = self.used_element(at.raw());
+        (id.load(Ordering::Relaxed), len.load(Ordering::Relaxed))
+    }
+
+    /// The two words of the used entry in `slot`.
+    #[inline]
+    fn used_element(&self, slot: u16) -> (&AtomicU32, &AtomicU32) {
+        let offset = 4 + usize::from(slot & self.mask) * USED_ELEMENT;
         // SAFETY: the slot is within the ring; entries are two 32-bit words and 4-aligned.
-        let (id, len) = unsafe {
+        unsafe {
             let entry = self.used.cast::<u8>().add(offset).cast::<AtomicU32>();
             (entry.as_ref(), entry.add(1).as_ref())
-        };
-        (id.load(Ordering::Relaxed), len.load(Ordering::Relaxed))
+        }
     }
 
     /// Word `at` of the driver area; `at` is below size + 3.
@@ -141,7 +155,7 @@ impl<H: Hal> RingMemory<H> {
         unsafe { self.avail.add(at).as_ref() }
     }
 
-    /// 16-bit word `at` of the device area; `at` is below 4 · size + 3.
+    /// 16-bit word `at` of the device area, no part of an entry; `at` is below 4 · size + 3.
     #[inline]
     fn used_word(&self, at: usize) -> &AtomicU16 {
         debug_assert!(at < usize::from(self.size()) * 4 + 3);
