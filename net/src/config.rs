@@ -1,6 +1,7 @@
 //! What the stack is told at boot, and how it divides its memory.
 
 use crate::deadlines::Deadlines;
+use crate::flow::INITIAL_WINDOW;
 use crate::order::Order;
 use crate::pool::{BufferClass, Pool};
 use crate::table::Table;
@@ -101,12 +102,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Divides `memory` bytes.
     pub fn new(memory: usize, conns: Option<u32>) -> Result<Plan, StackError> {
-        // The send buffer is the initial window of RFC 6928 at an MTU of 1500: all of it may be
-        // in flight at once, so that before the first loss there is no window to open.
         let class = if memory >= 8 << 20 {
             BufferClass {
                 rx: 8192,
-                tx: 14_600,
+                tx: INITIAL_WINDOW,
             }
         } else {
             BufferClass { rx: 4096, tx: 4096 }

@@ -32,8 +32,10 @@ pub(crate) const SOONEST: Duration = Duration::from_millis(10);
 pub(crate) const RETRANSMIT: Duration = Duration::from_millis(1000);
 /// How often a peer whose window seems to be closed is asked for it.
 const NUDGE: Duration = Duration::from_secs(1);
-/// A larger send buffer needs congestion control from the start.
-const INITIAL_WINDOW: usize = 14_600;
+/// The initial window of RFC 6928 at an MTU of 1500. A send buffer of this size may be in flight
+/// whole, so that before the first loss there is no window to open; a larger one needs congestion
+/// control from the start.
+pub(crate) const INITIAL_WINDOW: usize = 14_600;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ pub(crate) struct Flow {
     /// The sequence number behind everything sent, once something was.
     snd_max: Option<u32>,
     /// When it has to get further.
-    pub deadline: Instant,
+    deadline: Instant,
     /// Bytes in the send buffer after the last turn.
     queued: usize,
     /// Congestion control is on.
@@ -154,12 +156,12 @@ impl Flow {
         self.deadline = now + HALF_OPEN;
         self.snd_max = None;
         self.queued = 0;
+        self.nudged = false;
         self.stalled = false;
         let endpoint = IpListenEndpoint {
             addr: Some(segment.tuple.local_address().into()),
             port: segment.tuple.local_port,
         };
-        self.nudged = false;
         let socket = self.socket();
         socket.set_keep_alive(None);
         socket.set_nagle_enabled(false);

@@ -2,9 +2,9 @@
 //! through.
 //!
 //! What answers a packet goes back to the hardware address that it came from, so no neighbour has
-//! to be known, looked up or asked for. Sent TCP segments get their checksum here and leave a note of their numbers, which smoltcp
-//! does not tell otherwise. A reply for which the transmit ring has no room is dropped and
-//! counted, as on a lossy link.
+//! to be known, looked up or asked for. Sent TCP segments get their checksum here and leave a note
+//! of their numbers, which smoltcp does not tell otherwise. A reply for which the transmit ring has
+//! no room is dropped and counted, as on a lossy link.
 
 use crate::checksum;
 use crate::host::Host;

@@ -191,3 +191,78 @@ fn ring(text: &mut Text, name: &str, ring: &RingStats) {
         ring.resets,
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_figures_fit_the_smallest_buffer() {
+        let most = u64::MAX;
+        let ring = RingStats {
+            size: u16::MAX,
+            avail_idx: u16::MAX,
+            used_idx: u16::MAX,
+            gap: u16::MAX,
+            free: u16::MAX,
+            harvested: most,
+            posted: most,
+            kicks: most,
+            interrupts: most,
+            spurious: most,
+            missed_interrupts: most,
+            rekicks: most,
+            bad_used: most,
+            resets: most,
+        };
+        let machine = Snapshot {
+            rx: ring,
+            tx: ring,
+            heap_used: most,
+            heap_total: most,
+            boot_us: most,
+        };
+        let stats = Stats {
+            version: "a version of forty characters, or nearly",
+            connections_served: most,
+            requests_served: most,
+            status: [most; 5],
+            open: most,
+            half_open: most,
+            time_wait: most,
+            limit: most,
+            evicted: Evicted {
+                // Their sum is shown too.
+                time_wait: most - 2,
+                half_open: 1,
+                idle: 1,
+            },
+            expired: Expired {
+                half_open: most,
+                idle: most,
+                request: most,
+                answer: most,
+                closing: most,
+            },
+            syn_dropped: most,
+            frames_in: most,
+            bytes_in: most,
+            frames_out: most,
+            bytes_out: most,
+            dropped: Dropped {
+                malformed: most,
+                checksum: most,
+                not_for_us: most,
+                fragment: most,
+                ignored: most,
+            },
+            ring_full: most,
+            retransmitted: most,
+        };
+        let mut text = Text::new(8192);
+        stats.write(&mut text, &machine, Instant::from_micros(i64::MAX));
+        assert!(text.bytes().ends_with(b"}\n"));
+        // A head, `Date` and `Connection` go with it.
+        assert!(text.bytes().len() + 300 < 4096, "{}", text.bytes().len());
+    }
+}

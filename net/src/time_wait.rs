@@ -49,6 +49,7 @@ pub(crate) struct TimeWait {
     free: Vec<u32>,
     /// By deadline: all wait equally long, so the oldest is the first.
     order: Order<1>,
+    limit: usize,
     wait: Duration,
 }
 
@@ -66,6 +67,7 @@ impl TimeWait {
             records,
             free,
             order: Order::new(limit),
+            limit,
             wait,
         })
     }
@@ -82,7 +84,7 @@ impl TimeWait {
 
     /// Whether a new record would push out the oldest.
     pub fn is_full(&self) -> bool {
-        self.free.is_empty() && self.records.len() == self.records.capacity()
+        self.len() == self.limit
     }
 
     /// The record with this number.

@@ -49,8 +49,8 @@ pub(crate) struct Addresses {
     dhcp: Option<Dhcp>,
     slaac: Option<Slaac>,
     announcements: [Option<Announcement>; MOST],
-    /// When there is something to do.
-    next: Instant,
+    /// When there is something to do, if ever.
+    next: Option<Instant>,
 }
 
 impl Addresses {
@@ -68,7 +68,7 @@ impl Addresses {
             dhcp: None,
             slaac: None,
             announcements: [None; MOST],
-            next: now,
+            next: Some(now),
         };
         match ipv4 {
             Ipv4Setup::Static {
@@ -110,8 +110,8 @@ impl Addresses {
         addresses
     }
 
-    /// When [`Addresses::run`] wants to be called.
-    pub fn next(&self) -> Instant {
+    /// When [`Addresses::run`] wants to be called, if ever.
+    pub fn next(&self) -> Option<Instant> {
         self.next
     }
 
@@ -152,7 +152,7 @@ impl Addresses {
         let _ = context
             .ethernet
             .poll_ingress_single(now, &mut link, &mut dhcp.set);
-        self.next = now;
+        self.next = Some(now);
     }
 
     /// Takes a router advertisement in, whose ICMPv6 message begins at `start`.
@@ -180,7 +180,7 @@ impl Addresses {
                 self.gain(context, IpCidr::Ipv6(gained), now);
             }
         }
-        self.next = now;
+        self.next = Some(now);
     }
 
     /// Asks the gateway for its hardware address: something that has to be answered. Whether
@@ -250,20 +250,15 @@ impl Addresses {
     }
 
     fn plan(&mut self, context: &mut Context, now: Instant) {
-        let mut next = Instant::from_micros_const(i64::MAX);
-        if let Some(dhcp) = &self.dhcp
-            && let Some(at) = context.ethernet.poll_at(now, &dhcp.set)
-        {
-            // Its retries are seconds apart; in the past means that the ring was full.
-            next = at.max(now + RETRY);
-        }
-        if let Some(slaac) = &self.slaac {
-            next = next.min(slaac.next().max(now + RETRY));
-        }
-        for announcement in self.announcements.iter().flatten() {
-            next = next.min(announcement.at);
-        }
-        self.next = next;
+        let dhcp = self
+            .dhcp
+            .as_ref()
+            .and_then(|dhcp| context.ethernet.poll_at(now, &dhcp.set));
+        let slaac = self.slaac.as_ref().and_then(Slaac::next);
+        let announcements = self.announcements.iter().flatten().map(|a| a.at);
+        let next = announcements.chain(dhcp).chain(slaac).min();
+        // What is due and could not be done waits for room in the transmit ring.
+        self.next = next.map(|next| next.max(now + RETRY));
     }
 
     fn gain_ipv4(
@@ -301,6 +296,6 @@ impl Addresses {
                 at: now,
             });
         }
-        self.next = now;
+        self.next = Some(now);
     }
 }

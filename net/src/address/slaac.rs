@@ -19,8 +19,6 @@ const MOST: usize = 4;
 /// An unauthenticated advertisement does not shorten a lifetime below this (RFC 4862, 5.5.3 e).
 const TWO_HOURS: Duration = Duration::from_secs(7200);
 
-const NEVER: Instant = Instant::from_micros_const(i64::MAX);
-
 /// A router advertisement that passed the checks of RFC 4861, 6.1.2.
 pub(super) struct Advert<'a> {
     options: &'a [u8],
@@ -84,15 +82,11 @@ impl Slaac {
         }
     }
 
-    /// When there is something to do.
-    pub fn next(&self) -> Instant {
-        let solicit = if self.left > 0 {
-            self.solicit_at
-        } else {
-            NEVER
-        };
+    /// When there is something to do, if ever.
+    pub fn next(&self) -> Option<Instant> {
+        let solicit = (self.left > 0).then_some(self.solicit_at);
         let held = self.held.iter().flatten().map(|held| held.until);
-        held.fold(solicit, Instant::min)
+        held.chain(solicit).min()
     }
 
     /// Whether a solicitation is due.

@@ -135,9 +135,7 @@ impl Stack {
         match segment::classify(frame, checksum_verified, self.mac) {
             Class::Tcp(segment) => self.segment(&segment, frame, host, now),
             Class::Dhcp => self.addresses.dhcp(&mut self.context, frame, host, now),
-            Class::Neighbor => {
-                self.context.neighbor(frame, host, now);
-            }
+            Class::Neighbor => self.context.neighbor(frame, host, now),
             Class::RouterAdvert(start) => {
                 self.addresses
                     .router_advert(&mut self.context, frame, start, now);
@@ -159,7 +157,7 @@ impl Stack {
 
     /// Does what is due, within a bound. True: there is more to do right now.
     pub fn timers(&mut self, host: &mut impl Host, now: Instant) -> bool {
-        if now >= self.addresses.next() {
+        if self.addresses.next().is_some_and(|next| next <= now) {
             self.addresses.run(&mut self.context, host, now);
         }
         self.retry_stalled(host, now);
@@ -174,7 +172,7 @@ impl Stack {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         [
-            Some(self.addresses.next()),
+            self.addresses.next(),
             self.deadlines.next(),
             self.time_wait.next(),
             self.drain_by,

@@ -1,0 +1,138 @@
+//! What is allocated, and when: all of it at boot, within what was promised, and nothing per
+//! request or connection.
+
+mod common;
+
+use common::raw::{SYN, Segment};
+use common::{config, site};
+use quartz_net::{Host, Instant, Snapshot, Stack};
+use smoltcp::wire::TcpControl;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counted for each thread.
+struct Counted;
+
+// SAFETY: every call goes on to the system's allocator with what it was given.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as u64));
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps to the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTED: Counted = Counted;
+
+/// What `work` allocates: calls and bytes.
+fn count<R>(work: impl FnOnce() -> R) -> (u64, u64, R) {
+    let (calls, bytes) = (CALLS.get(), BYTES.get());
+    let result = work();
+    (CALLS.get() - calls, BYTES.get() - bytes, result)
+}
+
+/// A transmit ring of one frame that does not allocate.
+struct Slot {
+    frame: [u8; 1514],
+    len: usize,
+}
+
+impl Host for Slot {
+    fn can_transmit(&mut self) -> bool {
+        true
+    }
+
+    fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        self.len = len;
+        Some(fill(&mut self.frame[..len]))
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::default()
+    }
+}
+
+#[test]
+fn the_stack_takes_no_more_memory_than_it_was_given() {
+    for memory in [1 << 20, 4 << 20, 16 << 20, 200 << 20] {
+        let mut config = config();
+        config.memory = memory;
+        let site = site();
+        let now = Instant::from_millis(1);
+        let (_, bytes, stack) = count(|| Stack::new(config, site, now).unwrap());
+        assert!(bytes <= memory as u64, "{bytes} of {memory}");
+        let connections = stack.stats().limit;
+        assert!(
+            bytes * 10 >= memory as u64 * 8,
+            "{bytes} of {memory}, {connections} connections"
+        );
+    }
+}
+
+#[test]
+fn requests_and_connections_allocate_nothing() {
+    let mut stack = Stack::new(config(), site(), Instant::from_millis(1)).unwrap();
+    let mut slot = Slot {
+        frame: [0; 1514],
+        len: 0,
+    };
+    // What is announced at boot has been said.
+    for second in 0..10 {
+        stack.timers(&mut slot, Instant::from_secs(second));
+    }
+    let mut allocated = 0;
+    let mut served = 0;
+    for round in 0..300u32 {
+        let now = Instant::from_millis(20_000 + i64::from(round) * 20);
+        // Ports come again while they are remembered.
+        let mut segment = Segment {
+            client_port: 4000 + (round % 50) as u16,
+            seq: round * 10_000,
+            ..SYN
+        };
+        let mut say = |segment: &Segment<'_>, slot: &mut Slot| {
+            let frame = segment.frame();
+            slot.len = 0;
+            let (calls, _, ()) = count(|| {
+                stack.ingest(&frame, false, slot, now);
+                stack.timers(slot, now);
+            });
+            allocated += calls;
+            served = stack.stats().requests_served;
+            common::raw::hear(&slot.frame[..slot.len])
+        };
+        let heard = say(&segment, &mut slot).expect("a SYN|ACK");
+        segment.control = TcpControl::Psh;
+        segment.seq += 1;
+        segment.ack = Some(heard.seq.wrapping_add(1));
+        for payload in [
+            &b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+            b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /n%6fthing HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /kib.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        ] {
+            segment.payload = payload;
+            let heard = say(&segment, &mut slot).expect("an answer");
+            segment.seq += payload.len() as u32;
+            let fin = u32::from(heard.control == TcpControl::Fin);
+            segment.ack = Some(heard.seq.wrapping_add(heard.payload.len() as u32 + fin));
+        }
+        segment.payload = &[];
+        segment.control = TcpControl::Fin;
+        say(&segment, &mut slot);
+    }
+    assert_eq!((served, stack.stats().connections_served), (1200, 300));
+    assert_eq!(allocated, 0);
+}
