@@ -78,9 +78,14 @@ impl Bytes<'_> {
 struct Player {
     town: Town,
     original: Attributes,
-    held: Vec<RxFrame<ModelHal>>,
+    /// Frames that the kernel holds, with what they carried when they came.
+    held: Vec<(RxFrame<ModelHal>, Vec<u8>)>,
+    delivered: u8,
     /// The device said what is not true, or wrote where it may not.
     lied: bool,
+    /// Its registers changed behind the driver's back, or it lied: what the driver does then
+    /// cannot be judged.
+    meddled: bool,
 }
 
 /// Plays `script` on a device that its first bytes describe.
@@ -114,7 +119,9 @@ fn act(script: &[u8]) -> End {
         town,
         original: attributes,
         held: Vec::new(),
+        delivered: 0,
         lied: false,
+        meddled: false,
     };
     while bytes.0.len() > 0 {
         let operation = bytes.byte();
@@ -150,27 +157,33 @@ impl Player {
     /// One operation. False if the driver gave up.
     fn step(&mut self, operation: u8, bytes: &mut Bytes<'_>) -> bool {
         self.lied |= matches!(operation % 24, 18..=20);
+        self.meddled |= matches!(operation % 24, 18..=20 | 23);
         let rig = &mut self.town.rig;
         match operation % 24 {
             0..3 => {
                 let len = usize::from(bytes.word()) % 2025;
-                rig.host.deliver(&std::vec![0x52; len]);
+                self.delivered = self.delivered.wrapping_add(1);
+                rig.host.deliver(&std::vec![self.delivered; len]);
             }
             3..5 => {
                 for _ in 0..bytes.byte() % 40 {
-                    rig.host.deliver(&[0x52; 60]);
+                    self.delivered = self.delivered.wrapping_add(1);
+                    rig.host.deliver(&[self.delivered; 60]);
                 }
             }
             5 => {
                 if let Some(frame) = rig.net.harvest() {
                     assert!((14..=2038).contains(&frame.bytes().len()));
-                    self.held.push(frame);
+                    let bytes = frame.bytes().to_vec();
+                    self.held.push((frame, bytes));
                 }
             }
             6 => {
                 if !self.held.is_empty() {
                     let at = usize::from(bytes.byte()) % self.held.len();
-                    drop(self.held.swap_remove(at));
+                    let (frame, bytes) = self.held.swap_remove(at);
+                    // Over resets too, nobody writes to a buffer that is held.
+                    assert!(self.lied || frame.bytes() == bytes, "{frame:?}");
                 }
             }
             7 => {
@@ -290,7 +303,9 @@ impl Player {
         if self.lied {
             self.host().reset_itself();
         }
-        self.held.clear();
+        for (frame, bytes) in self.held.drain(..) {
+            assert!(self.lied || frame.bytes() == bytes, "{frame:?}");
+        }
         match self.town.beats_until_served(RECOVERY) {
             Err(_) => return End::GivenUp,
             Ok(beats) => assert!(beats.is_some(), "{:?}", self.town.rig.net),
@@ -298,6 +313,9 @@ impl Player {
         assert_eq!(self.town.beats(3), Ok(3), "{:?}", self.town.rig.net);
         self.town.clients = false;
         assert_eq!(self.town.beats(2), Ok(2));
+        if !self.meddled {
+            self.town.rig.assert_lawful();
+        }
         let net = &self.town.rig.net;
         let (rx, tx) = (net.rx_stats(), net.tx_stats());
         assert_eq!((rx.gap, rx.free), (rx.size, 0), "{rx:?}");
