@@ -151,7 +151,7 @@ fn verdict(found: &BlackBox<'_>) -> String {
         Some(code) => format!("{code}: {}", clean(found.failure())),
         None => format!(
             "no failure recorded; {}",
-            Signature::of(&found.rx(), None, Wire::Unknown)
+            Signature::of_guest(&found.rx(), Wire::Unknown)
         ),
     }
 }

@@ -34,26 +34,46 @@ pub enum Signature {
 }
 
 impl Signature {
-    /// The signature of a ring that stands as in `rx`, whose driver has harvested up to
-    /// `rx.harvested`. `device_used_idx` is the device's index where it is known better.
+    /// The signature of a ring as the guest itself saw it, all of `rx` at one moment.
     #[must_use]
-    pub fn of(rx: &RingStats, device_used_idx: Option<u16>, wire: Wire) -> Signature {
-        let used = device_used_idx.unwrap_or(rx.used_idx);
-        let gap = rx.avail_idx.wrapping_sub(used);
-        if used != harvested_idx(rx) {
+    pub fn of_guest(rx: &RingStats, wire: Wire) -> Signature {
+        let gap = rx.avail_idx.wrapping_sub(rx.used_idx);
+        if rx.used_idx != harvested_idx(rx) {
             Signature::UsedNotHarvested
-        } else if gap == 0 {
-            Signature::Starved
-        } else if gap < rx.size {
-            Signature::Moving
         } else {
-            match wire {
-                Wire::Busy => Signature::FrozenDevice,
-                Wire::Silent => Signature::QuietWire,
-                Wire::Unknown => Signature::FullGap,
-            }
+            Signature::of_gap(gap, rx.size, Signature::Moving, wire)
         }
     }
+
+    /// The signature of a ring as the device sees it, from two looks with some time between.
+    #[must_use]
+    pub fn of_device(first: Look, second: Look, size: u16, wire: Wire) -> Signature {
+        if first != second {
+            return Signature::Moving;
+        }
+        // A ring that stands with a part of its buffers used: nobody takes them in.
+        let gap = second.avail_idx.wrapping_sub(second.used_idx);
+        Signature::of_gap(gap, size, Signature::UsedNotHarvested, wire)
+    }
+
+    fn of_gap(gap: u16, size: u16, between: Signature, wire: Wire) -> Signature {
+        match wire {
+            _ if gap == 0 => Signature::Starved,
+            _ if gap < size => between,
+            Wire::Busy => Signature::FrozenDevice,
+            Wire::Silent => Signature::QuietWire,
+            Wire::Unknown => Signature::FullGap,
+        }
+    }
+}
+
+/// What the device knows of a ring at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Available entries up to here were seen.
+    pub avail_idx: u16,
+    /// Used entries up to here were written.
+    pub used_idx: u16,
 }
 
 /// The index up to which the driver has taken used entries in. A reset sets the indices back to
@@ -107,27 +127,38 @@ mod tests {
     fn each_signature_is_told_from_the_others() {
         use Signature::*;
         use Wire::*;
-        for (rx, device, wire, expected) in [
-            (ring(356, 100, 100), None, Silent, QuietWire),
-            (ring(356, 100, 100), None, Busy, FrozenDevice),
-            (ring(356, 100, 100), None, Unknown, FullGap),
-            (ring(100, 100, 100), None, Busy, Starved),
-            (ring(300, 100, 100), None, Busy, Moving),
-            (ring(356, 101, 100), None, Busy, UsedNotHarvested),
-            (ring(356, 100, 100), Some(107), Silent, UsedNotHarvested),
+        for (rx, wire, expected) in [
+            (ring(356, 100, 100), Silent, QuietWire),
+            (ring(356, 100, 100), Busy, FrozenDevice),
+            (ring(356, 100, 100), Unknown, FullGap),
+            (ring(100, 100, 100), Busy, Starved),
+            (ring(300, 100, 100), Busy, Moving),
+            (ring(356, 101, 100), Busy, UsedNotHarvested),
             // Across the wrap of the 16-bit indices.
-            (
-                ring(200, 65_480, 65_480 + 3 * 65_536),
-                None,
-                Busy,
-                FrozenDevice,
-            ),
+            (ring(200, 65_480, 65_480 + 3 * 65_536), Busy, FrozenDevice),
         ] {
-            assert_eq!(
-                Signature::of(&rx, device, wire),
-                expected,
-                "{rx:?} {wire:?}"
-            );
+            assert_eq!(Signature::of_guest(&rx, wire), expected, "{rx:?} {wire:?}");
+        }
+    }
+
+    #[test]
+    fn the_device_s_view_is_judged_by_two_looks() {
+        use Signature::*;
+        use Wire::*;
+        let look = |avail_idx, used_idx| Look {
+            avail_idx,
+            used_idx,
+        };
+        for (first, second, wire, expected) in [
+            (look(300, 100), look(301, 101), Busy, Moving),
+            (look(300, 100), look(300, 101), Silent, Moving),
+            (look(300, 100), look(300, 100), Busy, UsedNotHarvested),
+            (look(300, 300), look(300, 300), Busy, Starved),
+            (look(100, 65_380), look(100, 65_380), Busy, FrozenDevice),
+            (look(100, 65_380), look(100, 65_380), Silent, QuietWire),
+        ] {
+            let seen = Signature::of_device(first, second, 256, wire);
+            assert_eq!(seen, expected, "{first:?} {second:?} {wire:?}");
         }
     }
 }

@@ -2,21 +2,36 @@
 
 use super::load::Outcome;
 use super::sample::{PROBE_REQUESTS, Sample};
+use crate::autopsy;
 use crate::guest::Guest;
-use crate::verdict::{Signature, Wire};
+use crate::verdict::{Look, Signature, Wire};
 use serde_json::{Value, json};
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long QEMU may take to tell what it knows of a ring.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Time between two looks at the device's side of a ring.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// How long it may take QEMU to write the guest's memory out.
+const DUMP: Duration = Duration::from_secs(10);
 /// Stalls that are described; more are only counted.
 const DESCRIBED: usize = 10;
+/// Stalls whose black box is kept.
+const KEPT: usize = 3;
 /// Frames in a second that make a wire busy: more than some stray ARP.
 const BUSY: u64 = 10;
 
 /// Looks at every sample.
 pub struct Judge {
+    /// Where evidence goes.
+    out: PathBuf,
+    /// The guest did not give its figures a second ago.
+    late: bool,
+    kept: usize,
     last: Option<Sample>,
     stalls: Vec<String>,
     stalled: usize,
@@ -32,10 +47,13 @@ pub struct Verdict {
 }
 
 impl Judge {
-    /// A judge who has seen nothing.
+    /// A judge who has seen nothing. Evidence of stalls will be left in `out`.
     #[must_use]
-    pub fn new() -> Judge {
+    pub fn new(out: &Path) -> Judge {
         Judge {
+            out: out.to_owned(),
+            late: false,
+            kept: 0,
             last: None,
             stalls: Vec::new(),
             stalled: 0,
@@ -52,17 +70,35 @@ impl Judge {
     /// Looks at one second. If nothing moved in it, the evidence is taken at once.
     pub fn look(&mut self, sample: &Sample, guest: &mut Guest) {
         if let Some(last) = &self.last {
-            let served = sample.requests.saturating_sub(last.requests);
-            // The sampler's own requests are no progress of the load.
-            if !sample.answered || served <= PROBE_REQUESTS {
+            // Without figures the frames that the guest sent have to do, once: it may be busy
+            // and yet get on.
+            let stands = if sample.answered {
+                // The sampler's own requests are no progress of the load.
+                sample.requests.saturating_sub(last.requests) <= PROBE_REQUESTS
+            } else {
+                self.late || sample.frames.from_guest - last.frames.from_guest <= BUSY
+            };
+            self.late = !sample.answered;
+            if stands {
                 self.stalled += 1;
                 let wire = match sample.frames.to_guest.saturating_sub(last.frames.to_guest) {
                     n if n > BUSY => Wire::Busy,
                     _ => Wire::Silent,
                 };
                 if self.stalls.len() < DESCRIBED {
-                    let device = device_ring(guest);
-                    self.stalls.push(describe(sample, device, wire));
+                    let device = device_ring(guest).and_then(|first| {
+                        thread::sleep(BETWEEN);
+                        Some((first, device_ring(guest)?))
+                    });
+                    let mut text = describe(sample, device, wire);
+                    if self.kept < KEPT {
+                        let path = self.out.join(format!("stall-{}.box", self.kept));
+                        if keep_black_box(guest, &path).is_some() {
+                            self.kept += 1;
+                            text += &format!(", black box in {}", path.display());
+                        }
+                    }
+                    self.stalls.push(text);
                 }
             }
         }
@@ -130,15 +166,9 @@ impl Judge {
     }
 }
 
-impl Default for Judge {
-    fn default() -> Judge {
-        Judge::new()
-    }
-}
-
 /// What QEMU itself knows of the receive ring: indices up to which the device has looked at
 /// available entries and has used them.
-fn device_ring(guest: &mut Guest) -> Option<(u16, u16)> {
+fn device_ring(guest: &mut Guest) -> Option<Look> {
     let deadline = Instant::now() + PATIENCE;
     let monitor = guest.monitor();
     let devices = monitor
@@ -158,20 +188,44 @@ fn device_ring(guest: &mut Guest) -> Option<(u16, u16)> {
         )
         .ok()?;
     let index = |name: &str| status[name].as_u64().map(|n| n as u16);
-    Some((index("shadow-avail-idx")?, index("used-idx")?))
+    Some(Look {
+        avail_idx: index("shadow-avail-idx")?,
+        used_idx: index("used-idx")?,
+    })
 }
 
-fn describe(sample: &Sample, device: Option<(u16, u16)>, wire: Wire) -> String {
-    let signature = Signature::of(&sample.rx, device.map(|(_, used)| used), wire);
-    let device = match device {
-        Some((avail, used)) => format!("device saw avail {avail}, used {used}"),
-        None => "QEMU's monitor told nothing of the ring".into(),
+/// Leaves the guest's black box in `path`, out of a dump of its memory: the guest itself may be
+/// unable to send it.
+fn keep_black_box(guest: &mut Guest, path: &Path) -> Option<()> {
+    let dump = path.with_extension("dump");
+    let protocol = format!("file:{}", std::path::absolute(&dump).ok()?.display());
+    let arguments = json!({"paging": false, "protocol": protocol});
+    let deadline = Instant::now() + DUMP;
+    let found = guest
+        .monitor()
+        .execute("dump-guest-memory", arguments, deadline)
+        .ok()
+        .and_then(|_| autopsy::find(&dump).ok());
+    // A dump is as large as the guest; it may not even have been begun.
+    let _ = fs::remove_file(&dump);
+    fs::write(path, found?).ok()
+}
+
+fn describe(sample: &Sample, device: Option<(Look, Look)>, wire: Wire) -> String {
+    let at = sample.at.as_secs();
+    let size = sample.rx.size;
+    let Some((first, second)) = device else {
+        return format!(
+            "stall at {at} s: QEMU's monitor tells nothing of the ring, so QEMU itself stands \
+             [gap {} of {size} a second before, wire {wire:?}]",
+            sample.rx.gap
+        );
     };
+    let signature = Signature::of_device(first, second, size, wire);
+    let gap = second.avail_idx.wrapping_sub(second.used_idx);
     format!(
-        "stall at {} s: {signature} [gap {} of {}, {device}, wire {wire:?}]",
-        sample.at.as_secs(),
-        sample.rx.gap,
-        sample.rx.size
+        "stall at {at} s: {signature} [gap {gap} of {size}, device saw avail {} and used {}, wire {wire:?}]",
+        second.avail_idx, second.used_idx
     )
 }
 
@@ -214,7 +268,8 @@ mod tests {
     }
 
     fn failures(idle: &Sample, load: &Outcome, complaint: Option<String>) -> Vec<String> {
-        Judge::new().verdict(idle, load, complaint).failures
+        let judge = Judge::new(Path::new("."));
+        judge.verdict(idle, load, complaint).failures
     }
 
     #[test]
@@ -251,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_growing_heap_fails() {
-        let mut judge = Judge::new();
+        let mut judge = Judge::new(Path::new("."));
         judge.heap_early = Some(1000);
         let mut end = idle();
         end.heap_used = 1001;
@@ -261,9 +316,15 @@ mod tests {
 
     #[test]
     fn a_stall_is_named_with_its_evidence() {
-        let text = describe(&idle(), Some((256, 0)), Wire::Busy);
+        let look = |used_idx| Look {
+            avail_idx: 256,
+            used_idx,
+        };
+        let text = describe(&idle(), Some((look(0), look(0))), Wire::Busy);
         assert!(text.contains("gap = size and busy wire"), "{text}");
-        let text = describe(&idle(), Some((256, 9)), Wire::Busy);
+        let text = describe(&idle(), Some((look(9), look(9))), Wire::Busy);
         assert!(text.contains("used ≠ harvested"), "{text}");
+        let text = describe(&idle(), None, Wire::Busy);
+        assert!(text.contains("QEMU itself stands"), "{text}");
     }
 }

@@ -70,6 +70,10 @@ pub fn main(args: &SoakArgs) -> Result<(), Error> {
     if !args.inside {
         return Err(namespace::enter().into());
     }
+    fs::create_dir_all(&args.out).map_err(|source| Error::Output {
+        path: args.out.clone(),
+        source,
+    })?;
     let tap = namespace::tap()?;
     let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
     let mut machine = Machine::new(Image::find(args.kernel.as_deref())?.path);
@@ -81,7 +85,7 @@ pub fn main(args: &SoakArgs) -> Result<(), Error> {
     wait_until_served(&guest)?;
 
     let mut sampler = Sampler::new(&guest);
-    let mut judge = Judge::new();
+    let mut judge = Judge::new(&args.out);
     let load = Load::start(Duration::from_secs(args.seconds))?;
     let mut progress = Progress::new(args.seconds);
     let began = Instant::now();
@@ -141,7 +145,6 @@ fn write(to: &Path, verdict: &judge::Verdict, samples: &[sample::Sample]) -> Res
         let path = path.to_owned();
         move |source| Error::Output { path, source }
     };
-    fs::create_dir_all(to).map_err(output(to))?;
     let json = to.join("soak.json");
     let text = serde_json::json!({
         "passed": verdict.failures.is_empty(),
