@@ -19,7 +19,7 @@ pub(crate) const VERSION_1: u64 = 1 << 32;
 /// How late [`Fault::DelayedInterrupt`] is.
 const DELAY: Duration = Duration::from_millis(300);
 /// Time between two interrupts of [`Fault::InterruptStorm`].
-const STORM: Duration = Duration::from_micros(200);
+const STORM: Duration = Duration::from_micros(500);
 /// How long [`Fault::BurstAfterSilence`] is silent, and [`Fault::OutOfOrder`] waits for a second
 /// buffer to swap with.
 const SILENCE: Duration = Duration::from_millis(400);

@@ -91,7 +91,7 @@ faults! {
     NoInterrupt = "no-interrupt" at Call;
     /// The interrupt comes 300 ms after the buffers. Legal.
     DelayedInterrupt = "delayed-interrupt" at Call;
-    /// An interrupt every 200 µs with nothing to tell. Legal.
+    /// An interrupt every 500 µs with nothing to tell. Legal.
     InterruptStorm = "interrupt-storm" at Turn;
     /// A notification is lost: the device stays asleep although buffers wait. On the receive queue
     /// the device first uses up every buffer it knows of, so that it depends on the notification.
