@@ -3,9 +3,11 @@
 //! Owns that question. A receive ring that stays silent is nothing unusual, so silence alone is
 //! no evidence. The driver asks for a probe now and then; the stack answers by asking the gateway
 //! for its address (ARP, or neighbour discovery for IPv6), and this module watches for the reply.
-//! Only when a gateway that used to reply stops to, several times, with the probes demonstrably
-//! sent and nothing else received, does it call the ring dead, once: then it wants to see replies
-//! again before it believes in that gateway. It never sends anything, and never touches a ring.
+//! When a gateway that used to reply stops to, several times, with the probes demonstrably sent
+//! and nothing else received, it calls the ring dead at once. When nobody has ever replied, or not
+//! since the last reset, silence proves less: then the queue is kicked once, and the ring called
+//! dead after seconds, and the next time after twice as long. It never sends anything, and never
+//! touches a ring.
 
 /// Silence after which a probe is wanted, while there was traffic just before.
 const SILENCE_US: u64 = 300_000;
@@ -19,6 +21,11 @@ const TRUSTED: u8 = 2;
 const REKICK_AFTER: u8 = 2;
 /// Unanswered probes before the device is reset.
 const RESET_AFTER: u8 = 3;
+/// Silence after which the device is reset although no gateway ever replied, and the longest one
+/// that it doubles to: without that a ring that dies before anybody has replied, or that the reset
+/// did not revive, would be dead for good.
+const UNPROVEN_US: u64 = 10_000_000;
+const UNPROVEN_MOST_US: u64 = 640_000_000;
 
 /// What the absence of replies calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +74,12 @@ pub(crate) struct Probe {
     trusted: Option<Target>,
     trust: u8,
     unanswered: u8,
+    /// The queue was kicked in this silence.
+    kicked: bool,
+    /// When the ring was last called dead.
+    last_dead_us: u64,
+    /// Silence after which the ring is called dead without proof.
+    unproven_us: u64,
 }
 
 /// What the driver knows at a tick.
@@ -99,6 +112,9 @@ impl Probe {
             trusted: None,
             trust: 0,
             unanswered: 0,
+            kicked: false,
+            last_dead_us: 0,
+            unproven_us: UNPROVEN_US,
         }
     }
 
@@ -145,6 +161,8 @@ impl Probe {
             self.received = view.received;
             self.last_received_us = now;
             self.unanswered = 0;
+            self.kicked = false;
+            self.unproven_us = UNPROVEN_US;
         }
         if let Phase::Waiting {
             since,
@@ -159,17 +177,18 @@ impl Probe {
             } else if now - since >= REPLY_US {
                 self.phase = Phase::Idle;
                 let evidence = target.is_some()
-                    && target == self.trusted
-                    && self.trust >= TRUSTED
                     && view.received == received
                     && !view.waiting
                     && view.sent_all
                     && view.can_receive
                     && view.link_up;
-                if evidence {
-                    verdict = self.missing();
+                if !evidence {
+                    self.ask_less();
+                } else if target == self.trusted && self.trust >= TRUSTED {
+                    verdict = self.missing(now);
                 } else {
                     self.ask_less();
+                    verdict = self.unproven(now);
                 }
             } else {
                 return Verdict::Fine;
@@ -208,15 +227,33 @@ impl Probe {
         self.patience_us = (self.patience_us * 2).min(QUIET_US);
     }
 
-    fn missing(&mut self) -> Verdict {
+    /// A probe without a reply, from a gateway that may not be there.
+    fn unproven(&mut self, now: u64) -> Verdict {
+        if !self.kicked {
+            self.kicked = true;
+            return Verdict::Rekick;
+        }
+        if now - self.last_received_us.max(self.last_dead_us) < self.unproven_us {
+            return Verdict::Fine;
+        }
+        self.unproven_us = (self.unproven_us * 2).min(UNPROVEN_MOST_US);
+        self.last_dead_us = now;
+        Verdict::Dead
+    }
+
+    fn missing(&mut self, now: u64) -> Verdict {
         self.unanswered += 1;
         match self.unanswered {
             RESET_AFTER.. => {
                 self.unanswered = 0;
                 self.trust = 0;
+                self.last_dead_us = now;
                 Verdict::Dead
             }
-            REKICK_AFTER => Verdict::Rekick,
+            REKICK_AFTER => {
+                self.kicked = true;
+                Verdict::Rekick
+            }
             _ => Verdict::Fine,
         }
     }

@@ -24,6 +24,10 @@ const STRIKES: u32 = 6;
 const BACKOFF_US: u64 = 100_000;
 /// A reset lasted if nothing went wrong for this long.
 const LASTING_US: u64 = 10_000_000;
+/// A reset helped if the device carried this many frames each way afterwards, for this long at
+/// least: one that fails now and then and serves in between is reset each time, never given up.
+const HELPED_FRAMES: u64 = 16;
+const HELPED_US: u64 = 500_000;
 
 /// Why the device has to be reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +211,8 @@ pub(crate) struct Ladder {
     down: Option<Cause>,
     strikes: u32,
     last_attempt: u64,
+    /// Frames received and sent when the last attempt was made.
+    carried: [u64; 2],
     error: Option<NetError>,
     ended: bool,
 }
@@ -224,12 +230,17 @@ impl Ladder {
         self.down.get_or_insert(cause);
     }
 
-    /// The reset that is due now: its cause and its number in the row.
+    /// The reset that is due now: its cause and its number in the row. `carried` counts the
+    /// frames ever received and ever sent.
     ///
     /// # Errors
     /// Enough resets were tried.
-    pub fn due(&mut self, now: u64) -> Result<Option<(Cause, u32)>, GivenUp> {
+    pub fn due(&mut self, now: u64, carried: [u64; 2]) -> Result<Option<(Cause, u32)>, GivenUp> {
         let quiet = now - self.last_attempt;
+        let helped = |(now, then): (&u64, &u64)| now - then >= HELPED_FRAMES;
+        if quiet >= HELPED_US && carried.iter().zip(&self.carried).all(helped) {
+            self.strikes = 0;
+        }
         let Some(cause) = self.down else {
             if quiet >= LASTING_US {
                 self.strikes = 0;
@@ -249,6 +260,7 @@ impl Ladder {
         }
         self.strikes += 1;
         self.last_attempt = now;
+        self.carried = carried;
         Ok(Some((cause, self.strikes)))
     }
 

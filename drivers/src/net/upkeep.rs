@@ -28,7 +28,8 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
             self.check_transmission(now, link_up);
             self.check_reception(now, link_up);
         }
-        match self.ladder.due(now) {
+        let carried = [self.rx.harvested(), self.tx.harvested()];
+        match self.ladder.due(now, carried) {
             Ok(None) => Ok(()),
             Ok(Some((cause, attempt))) => {
                 self.reset(cause, attempt);

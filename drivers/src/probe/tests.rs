@@ -114,10 +114,11 @@ fn a_quiet_network_without_a_gateway() {
         let mut story = Story::new();
         story.gateway = false;
         story.asks = asks;
-        story.pass(10_000, 0);
         story.pass(1000, 5);
+        assert_eq!(story.verdicts, []);
         story.pass(10_000, 0);
-        assert_eq!(story.verdicts, [], "nobody ever replied");
+        // One kick, and resets after 10 s, 20 s, 40 s and so on; none if nobody was asked.
+        assert_eq!(story.verdicts.len(), if asks { 7 } else { 0 });
     }
 }
 
@@ -162,19 +163,37 @@ fn a_kick_that_helps_ends_it() {
 }
 
 #[test]
-fn a_gateway_that_goes_away_costs_one_reset_at_most() {
+fn a_gateway_that_goes_away_costs_a_few_resets() {
     let mut story = Story::new();
-    story.pass(100, 0);
-    story.gateway = false;
-    story.pass(10_000, 0);
-    let dead = |v: &&(u64, Verdict)| v.1 == Verdict::Dead;
-    assert_eq!(story.verdicts.iter().filter(dead).count(), 1);
-    // It comes back, is trusted again, and goes away again.
-    story.gateway = true;
-    story.pass(100, 0);
-    story.gateway = false;
-    story.pass(10_000, 0);
-    assert_eq!(story.verdicts.iter().filter(dead).count(), 2);
+    for round in 1..=2 {
+        // It is there, and trusted again, and goes away.
+        story.gateway = true;
+        story.pass(100, 0);
+        story.gateway = false;
+        story.pass(10_000, 0);
+        let dead = |v: &&(u64, Verdict)| v.1 == Verdict::Dead;
+        // At once, and then after 10 s, 20 s, 40 s and so on.
+        assert_eq!(story.verdicts.iter().filter(dead).count(), 7 * round);
+    }
+}
+
+#[test]
+fn a_ring_that_dies_before_anybody_replied() {
+    let mut story = Story::new();
+    story.ring = false;
+    story.pass(110, 0);
+    let [(rekick, Verdict::Rekick), (dead, Verdict::Dead)] = story.verdicts[..] else {
+        panic!("{:?}", story.verdicts);
+    };
+    assert!(rekick <= 10 && dead <= 105, "{rekick} {dead}");
+    // The reset did not revive it; the next one does.
+    story.pass(190, 0);
+    assert_eq!(story.verdicts.len(), 2);
+    story.pass(20, 0);
+    assert_eq!(story.verdicts.len(), 3);
+    story.ring = true;
+    story.pass(1000, 0);
+    assert_eq!(story.verdicts.len(), 3);
 }
 
 #[test]

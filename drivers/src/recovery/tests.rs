@@ -91,13 +91,13 @@ fn fail(ladder: &mut Ladder) {
 #[test]
 fn the_first_reset_comes_at_once() {
     let mut ladder = Ladder::default();
-    assert_eq!(ladder.due(0), Ok(None));
+    assert_eq!(ladder.due(0, [0; 2]), Ok(None));
     fail(&mut ladder);
     assert!(ladder.is_down());
-    assert_eq!(ladder.due(1), Ok(Some((Cause::NeedsReset, 1))));
+    assert_eq!(ladder.due(1, [0; 2]), Ok(Some((Cause::NeedsReset, 1))));
     ladder.ended(Ok(()));
     assert!(!ladder.is_down());
-    assert_eq!(ladder.due(2), Ok(None));
+    assert_eq!(ladder.due(2, [0; 2]), Ok(None));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_first_cause_is_told() {
     let mut ladder = Ladder::default();
     ladder.fail(Cause::Lost);
     ladder.fail(Cause::Gone);
-    assert_eq!(ladder.due(0), Ok(Some((Cause::Lost, 1))));
+    assert_eq!(ladder.due(0, [0; 2]), Ok(Some((Cause::Lost, 1))));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn failing_resets_back_off_and_end() {
     let mut attempts = std::vec::Vec::new();
     let mut end = None;
     for tick in 0..200 {
-        match ladder.due(tick * TICK) {
+        match ladder.due(tick * TICK, [0; 2]) {
             Ok(None) => {}
             Ok(Some((_, attempt))) => {
                 attempts.push((tick, attempt));
@@ -142,7 +142,7 @@ fn resets_that_do_not_last_end_too() {
     let mut resets = 0;
     for tick in 0..1000 {
         fail(&mut ladder);
-        match ladder.due(tick * TICK) {
+        match ladder.due(tick * TICK, [0; 2]) {
             Ok(None) => {}
             Ok(Some(_)) => {
                 resets += 1;
@@ -164,11 +164,39 @@ fn a_reset_that_lasted_is_forgotten() {
     let mut now = 0;
     for _ in 0..100 {
         fail(&mut ladder);
-        assert_eq!(ladder.due(now), Ok(Some((Cause::NeedsReset, 1))));
+        assert_eq!(ladder.due(now, [0; 2]), Ok(Some((Cause::NeedsReset, 1))));
         ladder.ended(Ok(()));
         for _ in 0..101 {
             now += TICK;
-            assert_eq!(ladder.due(now), Ok(None));
+            assert_eq!(ladder.due(now, [0; 2]), Ok(None));
         }
     }
+}
+
+/// Fails and resets every [`HELPED_US`], with so many frames received and sent in between.
+/// Whether it is given up.
+fn is_given_up(frames: [u64; 2]) -> bool {
+    let mut ladder = Ladder::default();
+    let mut carried = [0; 2];
+    (0..1000).any(|round| {
+        fail(&mut ladder);
+        let due = ladder.due(round * HELPED_US, carried);
+        if due == Ok(None) {
+            return false;
+        }
+        ladder.ended(Ok(()));
+        carried = [carried[0] + frames[0], carried[1] + frames[1]];
+        due.is_err()
+    })
+}
+
+#[test]
+fn resets_that_help_do_not_add_up() {
+    assert!(!is_given_up([HELPED_FRAMES; 2]));
+}
+
+#[test]
+fn resets_that_help_one_way_only_add_up() {
+    assert!(is_given_up([HELPED_FRAMES - 1, HELPED_FRAMES]));
+    assert!(is_given_up([HELPED_FRAMES, HELPED_FRAMES - 1]));
 }

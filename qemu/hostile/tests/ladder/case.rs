@@ -70,7 +70,7 @@ impl Case {
 pub fn survive(guest: &mut Guest, case: &Case) {
     let Order { fault, queue, .. } = case.order;
     let silences = [Fault::Frozen, Fault::SwallowKick, Fault::StaleFlags];
-    if queue == Queue::Rx && silences.contains(&fault) {
+    if queue == Queue::Rx && silences.contains(&fault) && case.within == RECOVERY {
         guest.trust_the_gateway();
     }
     if [Fault::NoInterrupt, Fault::DelayedInterrupt].contains(&fault) {

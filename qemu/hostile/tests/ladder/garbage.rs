@@ -53,6 +53,15 @@ fn false_lengths_in_the_receive_ring_of_a_modern_card_are_found_out() {
 }
 
 #[test]
+fn resets_that_help_do_not_add_up() {
+    let mut guest = Guest::boot(legacy());
+    for fault in FALSE_IDS.iter().chain(&FALSE_LENGTHS) {
+        let order = Order::once(*fault, Queue::Rx);
+        survive(&mut guest, &Case::reset(order, "bad_used"));
+    }
+}
+
+#[test]
 fn false_ids_in_the_transmit_ring_are_found_out() {
     lie(legacy(), Queue::Tx, &FALSE_IDS);
 }

@@ -96,6 +96,45 @@ const FROZEN: [Case; 3] = [
     },
 ];
 
+/// Nobody has replied yet, so silence proves little: it takes longer.
+#[test]
+fn a_receive_ring_that_freezes_right_after_boot_is_reset() {
+    let within = Duration::from_secs(13);
+    let frozen = |count| Case {
+        cost: Cost::Resets(u64::from(count)),
+        within,
+        ..Case::reset(
+            Order::until_resets(Fault::Frozen, Queue::Rx, count),
+            "rekicks",
+        )
+    };
+    climb(legacy(), &[frozen(1)]);
+}
+
+/// The first reset, on good evidence, does not help; the second one needs patience.
+#[test]
+fn a_receive_ring_that_stays_frozen_is_reset_again() {
+    let mut guest = Guest::boot(modern());
+    guest.trust_the_gateway();
+    let order = Order::until_resets(Fault::Frozen, Queue::Rx, 2);
+    let case = Case {
+        cost: Cost::Resets(2),
+        within: Duration::from_secs(15),
+        ..Case::reset(order, "rekicks")
+    };
+    survive(&mut guest, &case);
+}
+
+#[test]
+fn a_swallowed_kick_right_after_boot_is_repeated() {
+    let order = Order::once(Fault::SwallowKick, Queue::Rx);
+    let case = Case {
+        within: Duration::from_secs(3),
+        ..Case::counted(order, "rekicks")
+    };
+    climb(legacy(), &[case]);
+}
+
 #[test]
 fn a_frozen_ring_is_reset() {
     climb(legacy(), &FROZEN);
