@@ -81,9 +81,6 @@ fn cost(connections: usize, requests: usize) -> f64 {
 fn open(rig: &mut Rig, n: usize) -> Client {
     rig.machine.ring = usize::MAX;
     let client = Ipv4Address::new(10, 0, 2, 20 + (n % 200) as u8);
-    if n < 200 {
-        rig.introduce(client);
-    }
     let syn = Segment {
         client,
         client_port: 1000 + (n / 200) as u16,

@@ -3,7 +3,7 @@
 mod common;
 
 use common::raw::{Heard, SYN, Segment};
-use common::{Answer, CLIENT, Rig, SERVER, pattern};
+use common::{Answer, Rig, SERVER};
 use quartz_net::Duration;
 use smoltcp::socket::tcp;
 use smoltcp::wire::{Ipv4Address, TcpControl};
@@ -11,34 +11,9 @@ use smoltcp::wire::{Ipv4Address, TcpControl};
 const GET: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n";
 const GET_CLOSE: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
-/// A rig whose client is spoken by hand.
-fn by_hand() -> Rig {
-    let mut rig = Rig::new();
-    rig.introduce(CLIENT);
-    rig
-}
-
-/// Shakes hands; the server's initial sequence number.
-fn open(rig: &mut Rig, syn: Segment<'_>) -> u32 {
-    let heard = rig.say(syn);
-    let [reply] = &heard[..] else {
-        panic!("one reply to a SYN, not {heard:?}");
-    };
-    assert_eq!(reply.control, TcpControl::Syn);
-    assert_eq!(reply.ack, Some(syn.seq.wrapping_add(1)));
-    let heard = rig.say(Segment {
-        control: TcpControl::None,
-        seq: syn.seq.wrapping_add(1),
-        ack: Some(reply.seq.wrapping_add(1)),
-        ..syn
-    });
-    assert_eq!(heard, []);
-    reply.seq
-}
-
 /// A connection that the server has closed and the client too. The server's SND.NXT and RCV.NXT.
 fn closed(rig: &mut Rig, syn: Segment<'_>) -> (u32, u32) {
-    let iss = open(rig, syn);
+    let iss = rig.open(syn);
     let seq = syn.seq.wrapping_add(1);
     let heard = rig.say(Segment {
         control: TcpControl::Psh,
@@ -80,7 +55,7 @@ fn ack(to: Segment<'_>, seq: u32, ack: u32) -> Heard {
 
 #[test]
 fn a_closed_connection_leaves_a_record_and_a_free_slot() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     closed(&mut rig, SYN);
     let stats = rig.stack.stats();
     assert_eq!((stats.open, stats.half_open, stats.time_wait), (0, 0, 1));
@@ -88,7 +63,7 @@ fn a_closed_connection_leaves_a_record_and_a_free_slot() {
 
 #[test]
 fn a_repeated_fin_is_acknowledged_and_begins_the_wait_anew() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
     let fin = Segment {
         control: TcpControl::Fin,
@@ -109,7 +84,7 @@ fn a_repeated_fin_is_acknowledged_and_begins_the_wait_anew() {
 
 #[test]
 fn a_reset_does_not_end_the_wait() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
     for seq in [rcv_nxt - 1, rcv_nxt, rcv_nxt + 1] {
         let heard = rig.say(Segment {
@@ -125,7 +100,7 @@ fn a_reset_does_not_end_the_wait() {
 
 #[test]
 fn old_data_is_acknowledged_and_bare_acknowledgements_are_not() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let (snd_nxt, rcv_nxt) = closed(&mut rig, SYN);
     rig.now += Duration::from_millis(60);
     let bare = Segment {
@@ -145,7 +120,7 @@ fn old_data_is_acknowledged_and_bare_acknowledgements_are_not() {
 
 #[test]
 fn a_newer_syn_reopens_and_an_old_one_does_not() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     // Over the wrap of the sequence numbers too.
     for irs in [1000, u32::MAX - 20, 0x7fff_fff0] {
         let syn = Segment { seq: irs, ..SYN };
@@ -164,7 +139,7 @@ fn a_newer_syn_reopens_and_an_old_one_does_not() {
             seq: rcv_nxt.wrapping_add(1),
             ..SYN
         };
-        let iss = open(&mut rig, newer);
+        let iss = rig.open(newer);
         assert_eq!(rig.stack.stats().time_wait, 0);
         let heard = rig.say(Segment {
             control: TcpControl::Psh,
@@ -186,13 +161,13 @@ fn a_newer_syn_reopens_and_an_old_one_does_not() {
 
 #[test]
 fn our_initial_numbers_rise_and_are_told_apart() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let first = |port, rig: &mut Rig| {
         let syn = Segment {
             client_port: port,
             ..SYN
         };
-        let iss = open(rig, syn);
+        let iss = rig.open(syn);
         rig.say(Segment {
             control: TcpControl::Rst,
             seq: 1001,
@@ -257,7 +232,6 @@ fn a_full_record_table_forgets_the_oldest() {
     let mut config = common::config();
     config.memory = 1 << 20;
     let mut rig = Rig::with(config, common::site());
-    rig.introduce(CLIENT);
     let mut made = 0u32;
     while rig.stack.stats().evicted.time_wait < 10 {
         closed(
@@ -294,8 +268,7 @@ fn a_full_record_table_forgets_the_oldest() {
 fn small(conns: u32) -> Rig {
     let mut config = common::config();
     config.conns = Some(conns);
-    let mut rig = Rig::with(config, common::site());
-    rig.introduce(CLIENT);
+    let rig = Rig::with(config, common::site());
     assert_eq!(rig.stack.stats().limit, u64::from(conns));
     rig
 }
@@ -309,7 +282,7 @@ fn a_full_table_evicts_half_open_connections_first_then_idle_ones() {
     };
     let mut iss = Vec::new();
     for n in 0..7 {
-        iss.push(open(&mut rig, port(n)));
+        iss.push(rig.open(port(n)));
     }
     // The first becomes the youngest idle connection by a request.
     let heard = rig.say(Segment {
@@ -370,7 +343,7 @@ fn busy_connections_are_not_evicted() {
             client_port: 3000 + n,
             ..SYN
         };
-        let iss = open(&mut rig, syn);
+        let iss = rig.open(syn);
         // Half a request.
         rig.say(Segment {
             control: TcpControl::Psh,
@@ -391,9 +364,6 @@ fn a_flood_leaves_room_and_leaves_by_itself() {
     let mut rig = small(100);
     for n in 0..20_000u32 {
         let client = Ipv4Address::from((10 << 24) + (2 << 8) + 16 + n % 200);
-        if n < 200 {
-            rig.introduce(client);
-        }
         rig.say(Segment {
             client,
             client_port: (n / 200) as u16 + 1000,
@@ -402,13 +372,10 @@ fn a_flood_leaves_room_and_leaves_by_itself() {
         rig.now += Duration::from_micros(50);
     }
     assert_eq!(rig.stack.stats().half_open, 50, "half of the table");
-    open(
-        &mut rig,
-        Segment {
-            client_port: 9,
-            ..SYN
-        },
-    );
+    rig.open(Segment {
+        client_port: 9,
+        ..SYN
+    });
     rig.wait(Duration::from_secs(11));
     let stats = rig.stack.stats();
     assert_eq!((stats.half_open, stats.open), (0, 1));
@@ -416,43 +383,8 @@ fn a_flood_leaves_room_and_leaves_by_itself() {
 }
 
 #[test]
-fn a_handshake_that_stays_open_is_repeated_and_given_up() {
-    let mut rig = by_hand();
-    // One that nobody resets.
-    let client = Ipv4Address::new(10, 0, 2, 77);
-    rig.introduce(client);
-    rig.say(Segment { client, ..SYN });
-    let before = rig.machine.sent;
-    rig.wait(Duration::from_secs(9));
-    assert!(rig.machine.sent - before >= 2, "the SYN|ACK is repeated");
-    assert_eq!(rig.stack.stats().half_open, 1);
-    rig.wait(Duration::from_secs(2));
-    let stats = rig.stack.stats();
-    assert_eq!((stats.half_open, stats.expired.half_open), (0, 1));
-    // Nothing is left that wants attention soon.
-    assert!(
-        rig.stack
-            .deadline()
-            .is_none_or(|at| at > rig.now + Duration::from_secs(1))
-    );
-}
-
-#[test]
-fn a_reset_ends_a_handshake() {
-    let mut rig = by_hand();
-    let heard = rig.say(SYN);
-    rig.say(Segment {
-        control: TcpControl::Rst,
-        seq: 1001,
-        ack: Some(heard[0].seq.wrapping_add(1)),
-        ..SYN
-    });
-    assert_eq!(rig.stack.stats().half_open, 0);
-}
-
-#[test]
 fn other_ports_and_unknown_connections_are_reset() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let heard = rig.say(Segment {
         server_port: 81,
         ..SYN
@@ -477,7 +409,7 @@ fn other_ports_and_unknown_connections_are_reset() {
 
 #[test]
 fn damaged_segments_are_dropped_and_counted() {
-    let mut rig = by_hand();
+    let mut rig = Rig::by_hand();
     let frame = SYN.frame();
     for end in 0..frame.len() {
         rig.inject(&frame[..end]);
@@ -503,203 +435,6 @@ fn damaged_segments_are_dropped_and_counted() {
 }
 
 #[test]
-fn silence_is_closed_after_a_minute_politely() {
-    let mut rig = Rig::new();
-    let handle = rig.connect();
-    rig.wait(Duration::from_secs(59));
-    assert!(rig.tcp(handle).may_recv());
-    rig.wait(Duration::from_secs(2));
-    assert_eq!(
-        rig.tcp(handle).state(),
-        tcp::State::CloseWait,
-        "a FIN, not a reset"
-    );
-    assert_eq!(rig.stack.stats().expired.idle, 1);
-    // The client never closes: that too ends.
-    rig.wait(Duration::from_secs(11));
-    let stats = rig.stack.stats();
-    assert_eq!((stats.open, stats.expired.closing), (0, 1));
-    assert_eq!(rig.tcp(handle).state(), tcp::State::Closed);
-}
-
-#[test]
-fn a_request_that_does_not_arrive_gets_408() {
-    let mut rig = Rig::new();
-    for part in [
-        "GET / HTTP/1.1\r\n",
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhell",
-    ] {
-        let handle = rig.connect();
-        rig.send(handle, part.as_bytes());
-        rig.wait(Duration::from_secs(14));
-        assert!(!rig.tcp(handle).can_recv());
-        rig.wait(Duration::from_secs(2));
-        let answer = rig.answer(handle, false);
-        assert_eq!(
-            (answer.code, answer.field("Connection")),
-            (408, Some("close")),
-            "{part}"
-        );
-    }
-    assert_eq!(rig.stack.stats().expired.request, 2);
-}
-
-#[test]
-fn a_peer_that_takes_nothing_is_reset() {
-    let mut rig = Rig::new();
-    let handle = rig.socket(1000, 1000);
-    let own = rig.port();
-    rig.dial(handle, SERVER.into(), 80, own);
-    rig.settle();
-    rig.send(handle, b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-    rig.wait(Duration::from_secs(59));
-    assert_eq!(rig.stack.stats().open, 1);
-    rig.wait(Duration::from_secs(3));
-    let stats = rig.stack.stats();
-    assert_eq!((stats.open, stats.expired.answer), (0, 1));
-}
-
-#[test]
-fn a_slow_reader_gets_everything() {
-    let mut rig = Rig::new();
-    let handle = rig.socket(2000, 1000);
-    let own = rig.port();
-    rig.dial(handle, SERVER.into(), 80, own);
-    rig.settle();
-    rig.send(handle, b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
-    let mut bytes = Vec::new();
-    // 2000 bytes a second; with a window that closes in between.
-    while bytes.len() < 300_000 {
-        rig.wait(Duration::from_secs(1));
-        let _ = rig.tcp(handle).recv(|b| {
-            bytes.extend_from_slice(b);
-            (b.len(), ())
-        });
-        assert!(rig.tcp(handle).may_recv(), "after {} bytes", bytes.len());
-    }
-    rig.wait(Duration::from_secs(1));
-    let _ = rig.tcp(handle).recv(|b| {
-        bytes.extend_from_slice(b);
-        (b.len(), ())
-    });
-    assert!(bytes.ends_with(&pattern(300_000)[299_000..]));
-}
-
-#[test]
-fn a_window_that_closes_on_a_lost_segment_is_probed() {
-    let mut rig = by_hand();
-    // One that nobody resets while time passes.
-    let client = Ipv4Address::new(10, 0, 2, 77);
-    rig.introduce(client);
-    let syn = Segment { client, ..SYN };
-    let iss = open(&mut rig, syn);
-    let get = b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n";
-    let heard = rig.say(Segment {
-        control: TcpControl::Psh,
-        seq: 1001,
-        ack: Some(iss.wrapping_add(1)),
-        payload: get,
-        ..syn
-    });
-    assert!(heard.len() >= 8);
-    // The first segment arrived and filled the window; the second was lost.
-    let expected = iss.wrapping_add(1 + 1460);
-    let ack = Segment {
-        control: TcpControl::None,
-        seq: 1001 + get.len() as u32,
-        ack: Some(expected),
-        window: 0,
-        ..syn
-    };
-    assert_eq!(rig.say(ack), []);
-    let mut probes = 0;
-    for _ in 0..5 {
-        rig.now += Duration::from_secs(2);
-        rig.stack.timers(&mut rig.machine, rig.now);
-        let heard = rig.heard();
-        assert!(heard.len() <= 1, "{heard:?}");
-        probes += heard.len();
-        rig.say(ack);
-    }
-    assert!(probes >= 3, "{probes} probes in ten seconds");
-    // It opens again, and the data flows from where it stopped.
-    let heard = rig.say(Segment {
-        window: 64_000,
-        ..ack
-    });
-    assert_eq!(heard[0].seq, expected);
-    let len = heard[0].payload.len() as u32;
-    assert!(len >= 1000);
-    // And nothing asks any more.
-    rig.say(Segment {
-        ack: Some(expected.wrapping_add(len)),
-        window: 64_000,
-        ..ack
-    });
-    rig.now += Duration::from_millis(900);
-    rig.stack.timers(&mut rig.machine, rig.now);
-    assert_eq!(rig.heard(), []);
-}
-
-#[test]
-fn draining_ends_idle_connections_finishes_answers_and_refuses_new_ones() {
-    let mut rig = Rig::new();
-    let idle = rig.connect();
-    let slow = rig.socket(20_000, 1000);
-    let own = rig.port();
-    rig.dial(slow, SERVER.into(), 80, own);
-    rig.settle();
-    for path in ["/big.bin", "/kib.bin"] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
-        rig.send(slow, request.as_bytes());
-    }
-    let partial = rig.connect();
-    rig.send(partial, b"GET /healthz HT");
-    rig.stack.drain(rig.now);
-    rig.settle();
-    assert_eq!(rig.tcp(idle).state(), tcp::State::CloseWait);
-    rig.tcp(idle).close();
-    rig.settle();
-
-    let refused = rig.socket(1000, 1000);
-    let own = rig.port();
-    rig.dial(refused, SERVER.into(), 80, own);
-    rig.settle();
-    assert_eq!(rig.tcp(refused).state(), tcp::State::Closed);
-
-    rig.send(partial, b"TP/1.1\r\nHost: x\r\n\r\n");
-    let answer = rig.answer(partial, false);
-    assert_eq!((answer.code, &answer.body[..]), (503, &b"draining"[..]));
-    assert_eq!(answer.field("Connection"), Some("close"));
-    rig.tcp(partial).close();
-    rig.settle();
-    assert!(!rig.stack.drained());
-
-    let bytes = rig.read(slow, |_| false);
-    rig.tcp(slow).close();
-    rig.settle();
-    assert!(rig.stack.drained());
-    let (first, len) = Answer::parse(&bytes, false).expect("the answer under way");
-    assert!(first.body == pattern(300_000));
-    let (second, _) = Answer::parse(&bytes[len..], false).expect("the request behind it");
-    assert!(second.body == pattern(1024));
-    assert_eq!(second.field("Connection"), Some("close"));
-}
-
-#[test]
-fn draining_does_not_wait_for_ever() {
-    let mut rig = Rig::new();
-    let handle = rig.connect();
-    rig.send(handle, b"GET / HTTP/1.1\r\n");
-    rig.stack.drain(rig.now);
-    rig.wait(Duration::from_millis(4900));
-    assert!(!rig.stack.drained());
-    rig.wait(Duration::from_millis(200));
-    assert!(rig.stack.drained());
-    assert_eq!(rig.tcp(handle).state(), tcp::State::Closed);
-}
-
-#[test]
 fn slots_are_used_again_with_nothing_of_the_last_connection() {
     let mut rig = small(8);
     for n in 0..200u16 {
@@ -707,7 +442,7 @@ fn slots_are_used_again_with_nothing_of_the_last_connection() {
             client_port: 5000 + n,
             ..SYN
         };
-        let iss = open(&mut rig, syn);
+        let iss = rig.open(syn);
         // Every other connection leaves half a request behind.
         let payload = if n % 2 == 0 { &b"GET /half"[..] } else { GET };
         let heard = rig.say(Segment {

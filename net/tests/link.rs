@@ -280,7 +280,6 @@ fn dhcp_gives_an_address_and_the_end_of_the_lease_takes_it() {
     assert_eq!((frames.len(), kind), (1, DhcpMessageType::Discover));
     // Until there is an address, nothing is answered.
     assert_eq!(rig.say(SYN), []);
-    rig.introduce(CLIENT);
     assert_eq!(rig.stack.addresses().count(), 0);
 
     rig.inject(&from_dhcp_server(DhcpMessageType::Offer, id));

@@ -119,6 +119,31 @@ pub fn hear(frame: &[u8]) -> Option<Heard> {
 }
 
 impl Rig {
+    /// A rig whose client is spoken by hand.
+    pub fn by_hand() -> Rig {
+        let mut rig = Rig::new();
+        rig.machine.out.clear();
+        rig
+    }
+
+    /// Shakes hands; the server's initial sequence number.
+    pub fn open(&mut self, syn: Segment<'_>) -> u32 {
+        let heard = self.say(syn);
+        let [reply] = &heard[..] else {
+            panic!("one reply to a SYN, not {heard:?}");
+        };
+        assert_eq!(reply.control, TcpControl::Syn);
+        assert_eq!(reply.ack, Some(syn.seq.wrapping_add(1)));
+        let heard = self.say(Segment {
+            control: TcpControl::None,
+            seq: syn.seq.wrapping_add(1),
+            ack: Some(reply.seq.wrapping_add(1)),
+            ..syn
+        });
+        assert_eq!(heard, []);
+        reply.seq
+    }
+
     /// Gives the server a frame.
     pub fn inject(&mut self, frame: &[u8]) {
         self.stack.ingest(frame, false, &mut self.machine, self.now);
@@ -134,28 +159,5 @@ impl Rig {
     pub fn say(&mut self, segment: Segment<'_>) -> Vec<Heard> {
         self.inject(&segment.frame());
         self.heard()
-    }
-
-    /// Tells the server the client's hardware address.
-    pub fn introduce(&mut self, client: Ipv4Address) {
-        use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr};
-        let arp = ArpRepr::EthernetIpv4 {
-            operation: ArpOperation::Request,
-            source_hardware_addr: EthernetAddress(CLIENT_MAC),
-            source_protocol_addr: client,
-            target_hardware_addr: EthernetAddress([0; 6]),
-            target_protocol_addr: SERVER,
-        };
-        let ethernet = EthernetRepr {
-            src_addr: EthernetAddress(CLIENT_MAC),
-            dst_addr: EthernetAddress::BROADCAST,
-            ethertype: EthernetProtocol::Arp,
-        };
-        let mut bytes = vec![0; 14 + arp.buffer_len()];
-        let mut frame = EthernetFrame::new_unchecked(&mut bytes);
-        ethernet.emit(&mut frame);
-        arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
-        self.inject(&bytes);
-        self.machine.out.clear();
     }
 }
