@@ -80,6 +80,7 @@ fn wraps_again_and_again() {
                 assert_eq!(frame.bytes(), number_frame(expected), "{name}");
                 expected += 1;
             });
+            assert!(expected > received, "{name}: nothing comes any more");
             received = expected;
             for number in posted..posted + burst {
                 rig.send(&number_frame(number));

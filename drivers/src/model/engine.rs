@@ -29,6 +29,8 @@ pub(super) struct DeviceQueue {
     /// Entries were used since.
     pub(super) used_since: bool,
     pub(super) kicked: bool,
+    /// The driver broke the rules on this queue: the device does not touch it until a reset.
+    pub(super) broken: bool,
     /// Descriptors that the device owns, to catch a driver that gives one twice.
     pub(super) owned: Vec<bool>,
     pub(super) last_id: u32,
@@ -140,20 +142,18 @@ impl State {
 
     /// The next available entry of a queue, if there is one.
     fn pop(&mut self, queue: usize) -> Option<u16> {
+        if !self.has_available(queue) {
+            return None;
+        }
         let q = &self.queues[queue];
-        if q.size == 0 {
-            return None;
-        }
         let idx = memory::read_u16(q.driver + 2)?;
-        if idx == q.taken {
-            return None;
-        }
         if idx.wrapping_sub(q.taken) > q.size {
             let text = format!(
                 "queue {queue}: avail.idx {idx} is beyond {} + size",
                 q.taken
             );
             self.violate(text);
+            self.queues[queue].broken = true;
             return None;
         }
         let slot = u64::from(q.taken % q.size);
@@ -163,6 +163,7 @@ impl State {
             self.violate(format!(
                 "queue {queue}: descriptor {id} given twice or beyond"
             ));
+            self.queues[queue].broken = true;
             return None;
         }
         let q = &mut self.queues[queue];
@@ -241,7 +242,7 @@ impl State {
 
     fn has_available(&self, queue: usize) -> bool {
         let q = &self.queues[queue];
-        q.size != 0 && memory::read_u16(q.driver + 2).is_some_and(|idx| idx != q.taken)
+        q.size != 0 && !q.broken && memory::read_u16(q.driver + 2).is_some_and(|idx| idx != q.taken)
     }
 
     pub(super) fn receive(&mut self) {
@@ -251,7 +252,7 @@ impl State {
         while !self.backlog.is_empty() {
             let Some(id) = self.pop(0) else {
                 self.want_notifications(0, true);
-                if self.has_available(0) && self.violations.is_empty() {
+                if self.has_available(0) {
                     continue;
                 }
                 break;
