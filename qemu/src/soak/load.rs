@@ -44,7 +44,8 @@ impl Load {
     /// wrk cannot be started.
     pub fn start(time: Duration) -> Result<Load, SoakError> {
         let duration = format!("-d{}s", time.as_secs());
-        let url = format!("http://{}/", GUEST.ip());
+        // With its port: a host without a list of services cannot tell what http means.
+        let url = format!("http://{GUEST}/");
         let mut wrks = Vec::new();
         for (name, words) in [
             ("keep-alive", &["-c32"][..]),
