@@ -127,8 +127,8 @@ fn processor_time(served: &Served) -> Duration {
 }
 
 fn load(what: &'static str, mode: Mode, tap: bool) -> Row {
-    let measure = |served: Served| {
-        let load = drive(&served, mode, LOAD);
+    let measure = |mut served: Served| {
+        let load = drive(&mut served, mode, LOAD);
         served.stop();
         load
     };
@@ -151,7 +151,7 @@ fn load(what: &'static str, mode: Mode, tap: bool) -> Row {
 fn figures(load: &Load) -> String {
     format!(
         "{} requests ({}/s, -c{CONNECTIONS}), p50 {} us, p99 {} us; {} socket errors, {} non-2xx; \
-         served - counted {}; rx gap {}/{}, wraps rx {} tx {}, spurious {}, rekicks {}",
+         served - counted {}; gap back at {}, wraps rx {} tx {}, spurious {}, rekicks {}",
         load.wrk("requests"),
         load.rate(),
         load.wrk("p50_us"),
@@ -159,7 +159,6 @@ fn figures(load: &Load) -> String {
         load.socket_errors(),
         load.wrk("status"),
         load.grown("requests_served") as i64 - load.wrk("requests") as i64,
-        load.after.number("rx.gap"),
         load.after.number("rx.size"),
         load.after.number("rx.posted") >> 16,
         load.after.number("tx.posted") >> 16,

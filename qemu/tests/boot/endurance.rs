@@ -13,8 +13,8 @@ const SECONDS: u64 = 4;
 fn keep_alive_load_on_a_tap_is_accounted_for() {
     let _heavy = heavy();
     in_namespace(|| {
-        let served = boot_on_tap(|_| {});
-        let load = drive(&served, Mode::KeepAlive, SECONDS);
+        let mut served = boot_on_tap(|_| {});
+        let load = drive(&mut served, Mode::KeepAlive, SECONDS);
         assert_eq!(load.fault(), None);
         served.stop();
     });
@@ -24,8 +24,8 @@ fn keep_alive_load_on_a_tap_is_accounted_for() {
 fn close_load_on_a_tap_is_accounted_for() {
     let _heavy = heavy();
     in_namespace(|| {
-        let served = boot_on_tap(|_| {});
-        let load = drive(&served, Mode::Close, SECONDS);
+        let mut served = boot_on_tap(|_| {});
+        let load = drive(&mut served, Mode::Close, SECONDS);
         assert_eq!(load.fault(), None);
         served.stop();
     });
@@ -34,8 +34,8 @@ fn close_load_on_a_tap_is_accounted_for() {
 #[test]
 fn keep_alive_load_by_user_networking_is_accounted_for() {
     let _heavy = heavy();
-    let served = boot(|_| {});
-    let load = drive(&served, Mode::KeepAlive, SECONDS);
+    let mut served = boot(|_| {});
+    let load = drive(&mut served, Mode::KeepAlive, SECONDS);
     assert_eq!(load.fault(), None);
     served.stop();
 }
@@ -46,11 +46,11 @@ fn rings_wrap_several_times_and_nothing_is_lost() {
     const WRAP: u64 = 1 << 16;
     let _heavy = heavy();
     in_namespace(|| {
-        let served = boot_on_tap(|_| {});
+        let mut served = boot_on_tap(|_| {});
         let mut requests = 0;
         // As many rounds as it takes on this machine, but not for ever.
         for _ in 0..30 {
-            let load = drive(&served, Mode::KeepAlive, 5);
+            let load = drive(&mut served, Mode::KeepAlive, 5);
             assert_eq!(load.fault(), None);
             requests += load.wrk("requests");
             if requests >= REQUESTS {
@@ -58,7 +58,7 @@ fn rings_wrap_several_times_and_nothing_is_lost() {
             }
         }
         assert!(requests >= REQUESTS, "only {requests} requests in 150 s");
-        wait_for_idle_rings(&served);
+        wait_for_idle_rings(&mut served);
         let stats = served.stats();
         for ring in ["rx", "tx"] {
             let posted = stats.number(&format!("{ring}.posted"));

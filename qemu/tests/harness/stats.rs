@@ -1,7 +1,7 @@
 //! The guest's figures, as `/stats.json` gives them.
 
 use super::guest::Served;
-use super::wait_until;
+use super::{soon, wait_until};
 use quartz::http::Response;
 use serde_json::Value;
 
@@ -37,15 +37,30 @@ impl Stats {
     }
 }
 
-/// Waits until the receive ring is wholly in the device's hands again; gives how often it looked.
+/// Waits until the device owns every receive buffer and no frame to send.
 ///
-/// The frame that asks for the figures may be in the guest's hands while they are written.
-pub fn wait_for_idle_rings(served: &Served) -> u64 {
-    let mut looks = 0;
+/// Asked on the console: a question over HTTP would itself hold some buffers.
+pub fn wait_for_idle_rings(served: &mut Served) {
     wait_until("the gap is back at the ring size", || {
-        let stats = served.stats();
-        looks += 1;
-        stats.number("rx.size") - stats.number("rx.gap") <= 1
+        let rx = ring(served, "rx");
+        let tx = ring(served, "tx");
+        let number = |line: &str, name: &str| -> u64 {
+            let mut words = line.split(' ').skip_while(|word| *word != name);
+            let value = words.nth(1).and_then(|word| word.parse().ok());
+            value.unwrap_or_else(|| panic!("no {name} in {line}"))
+        };
+        number(&rx, "gap") == number(&rx, "size") && number(&tx, "gap") == 0
     });
-    looks
+}
+
+/// What the console's `stats` says of a ring.
+fn ring(served: &mut Served, name: &str) -> String {
+    let mark = served.guest.journal().mark();
+    served.guest.type_line("stats").unwrap();
+    let start = format!("{name}: size ");
+    let end = " resets ";
+    let line = served.guest.journal().wait_for(mark, soon(), |line| {
+        line.starts_with(&start) && line.contains(end)
+    });
+    line.expect("an answer to `stats`")
 }
