@@ -13,6 +13,8 @@ use virtio_drivers::PhysAddr;
 use virtio_drivers::transport::DeviceStatus;
 
 const AVAIL_NO_INTERRUPT: u16 = 1;
+/// Bytes that the device reads of one buffer at most.
+const LARGEST: u32 = 1 << 16;
 const USED_NO_NOTIFY: u16 = 1;
 
 #[derive(Debug, Default)]
@@ -217,7 +219,7 @@ impl State {
             while let Some(id) = self.pop(1) {
                 let header = self.header_len();
                 if let Some((address, len, writable)) = self.buffer(1, id) {
-                    let mut bytes = vec![0; len as usize];
+                    let mut bytes = vec![0; len.min(LARGEST) as usize];
                     let known = memory::read_into(address, &mut bytes);
                     if known.is_none() || writable || bytes.len() < header + 14 {
                         self.violate(format!("transmit descriptor {id} is no frame"));
