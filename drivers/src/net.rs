@@ -29,6 +29,9 @@ pub struct NetConfig {
     pub rx_size: u16,
     /// Most transmit buffers: a power of two, 2 to 32,768.
     pub tx_size: u16,
+    /// Returns when every earlier store is visible to the device, and before any later load:
+    /// `atomic::fence(SeqCst)`, or more where the processor is an emulator that leaves fences out.
+    pub fence: fn(),
 }
 
 /// Why a frame was not taken for transmission. The buffer was not filled.
@@ -98,7 +101,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         let session = bringup::negotiate(&mut transport)?;
         let queue = |transport: &mut T, direction: Direction, wanted| {
             let size = bringup::queue_size(transport, direction.queue(), wanted)?;
-            Queue::new(direction, size).ok_or(NetError::OutOfMemory)
+            Queue::new(direction, size, config.fence).ok_or(NetError::OutOfMemory)
         };
         let rx = queue(&mut transport, Direction::Receive, config.rx_size)?;
         let tx = queue(&mut transport, Direction::Transmit, config.tx_size)?;

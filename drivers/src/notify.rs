@@ -53,11 +53,15 @@ pub(crate) fn publish(
     new: RingIndex,
 ) -> bool {
     shared.store_avail_idx(new);
-    // The device writes its wish, then reads the index; we write the index, then read its wish.
-    shared.full_fence();
-    match suppression {
+    let wanted = || match suppression {
         Suppression::Flags => shared.load_used_flags() & NO_NOTIFY == 0,
         Suppression::EventIdx => need_event(shared.load_avail_event(), new, old),
+    };
+    // The device writes its wish, then reads the index; we write the index, then read its wish.
+    // A wish that is seen early is true as well; only its absence has to be read behind the fence.
+    wanted() || {
+        shared.full_fence();
+        wanted()
     }
 }
 
@@ -71,8 +75,11 @@ pub(crate) fn arm(shared: &impl Shared, suppression: Suppression, taken: RingInd
         Suppression::EventIdx => shared.store_used_event(taken),
     }
     // The device writes the index, then reads our wish; we write the wish, then read the index.
-    shared.full_fence();
-    shared.load_used_idx() != taken
+    // As above: an entry that is seen early is there.
+    shared.load_used_idx() != taken || {
+        shared.full_fence();
+        shared.load_used_idx() != taken
+    }
 }
 
 /// Asks for no interrupts. Advice, not order: one may come nevertheless.

@@ -58,11 +58,11 @@ pub(crate) struct Queue<H: Hal> {
 
 impl<H: Hal> Queue<H> {
     /// A queue of `size` descriptors, a power of two, that no device knows yet. `None` if there
-    /// is no memory for it.
-    pub fn new(direction: Direction, size: u16) -> Option<Queue<H>> {
+    /// is no memory for it. `fence`: see [`NetConfig::fence`](crate::NetConfig::fence).
+    pub fn new(direction: Direction, size: u16, fence: fn()) -> Option<Queue<H>> {
         Some(Queue {
             direction,
-            ring: RingMemory::new(size)?,
+            ring: RingMemory::new(size, fence)?,
             ledger: Ledger::new(size),
             pool: Pool::new(size)?,
             suppression: Suppression::Flags,

@@ -9,7 +9,7 @@ use crate::index::RingIndex;
 use crate::notify::Shared;
 use crate::region::Region;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use virtio_drivers::{Hal, PAGE_SIZE, PhysAddr};
 
 /// The device writes to the buffer (VIRTIO 1.2, 2.7.5).
@@ -28,6 +28,7 @@ pub(crate) struct RingMemory<H: Hal> {
     avail: NonNull<AtomicU16>,
     /// `flags`, `idx`: 16 bits each; `ring[size]` of two 32-bit words; `avail_event`.
     used: NonNull<AtomicU16>,
+    fence: fn(),
 }
 
 impl<H: Hal> RingMemory<H> {
@@ -46,7 +47,8 @@ impl<H: Hal> RingMemory<H> {
     }
 
     /// Zeroed memory for a queue of `size` descriptors, a power of two from 2 to 32,768.
-    pub fn new(size: u16) -> Option<RingMemory<H>> {
+    /// `fence`: see [`NetConfig::fence`](crate::NetConfig::fence).
+    pub fn new(size: u16, fence: fn()) -> Option<RingMemory<H>> {
         let region = Region::new(Self::bytes(size))?;
         Some(RingMemory {
             mask: size - 1,
@@ -54,6 +56,7 @@ impl<H: Hal> RingMemory<H> {
             avail: region.pointer(Self::avail_offset(size)),
             used: region.pointer(Self::used_offset(size)),
             region,
+            fence,
         })
     }
 
@@ -199,6 +202,6 @@ impl<H: Hal> Shared for RingMemory<H> {
 
     #[inline]
     fn full_fence(&self) {
-        fence(Ordering::SeqCst);
+        (self.fence)();
     }
 }

@@ -1,6 +1,6 @@
 //! Boot, in order: console, processor tables, memory, time, device, site, stack.
 
-use crate::arch::{apic, clock, cpu, gdt, idt, interrupts, paging, random, rtc};
+use crate::arch::{apic, clock, cpu, fence, gdt, idt, interrupts, paging, random, rtc};
 use crate::blackbox;
 use crate::boot;
 use crate::console;
@@ -69,6 +69,7 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
     let config = NetConfig {
         rx_size: ring,
         tx_size: ring,
+        fence: fence::choose(),
     };
     let mut device =
         match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config) {

@@ -5,6 +5,7 @@ use super::device::Model;
 use super::memory::ModelHal;
 use super::registers::ModelTransport;
 use crate::{GivenUp, InterruptLine, NetConfig, NetError, RxFrame, VirtioNet};
+use core::sync::atomic::{Ordering::SeqCst, fence};
 use std::boxed::Box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
@@ -68,8 +69,12 @@ impl Rig {
         tx_size: u16,
     ) -> Result<Rig, NetError> {
         let line = take_line();
-        let net = VirtioNet::new(transport, line, NetConfig { rx_size, tx_size })
-            .inspect_err(|_| give_line(line))?;
+        let config = NetConfig {
+            rx_size,
+            tx_size,
+            fence: || fence(SeqCst),
+        };
+        let net = VirtioNet::new(transport, line, config).inspect_err(|_| give_line(line))?;
         Ok(Rig {
             net,
             host,

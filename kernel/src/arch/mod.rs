@@ -6,6 +6,7 @@ pub mod apic;
 pub mod clock;
 pub mod cpu;
 pub mod exception;
+pub mod fence;
 pub mod gdt;
 pub mod idt;
 pub mod interrupts;
