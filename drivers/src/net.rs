@@ -23,7 +23,7 @@ use virtio_drivers::{Hal, PhysAddr};
 const SHORTEST_FRAME: usize = 14;
 
 /// How large the queues may become. The device's own maximum bounds them too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct NetConfig {
     /// Most receive buffers: a power of two, 2 to 32,768.
     pub rx_size: u16,
