@@ -3,6 +3,8 @@
 //! Owns that question. A receive ring that stays silent is nothing unusual, so silence alone is
 //! no evidence. The driver asks for a probe now and then; the stack answers by asking the gateway
 //! for its address (ARP, or neighbour discovery for IPv6), and this module watches for the reply.
+//! A gateway that was not asked before, or not since the ring was last called dead, is asked a few
+//! times in quick succession: its replies are what later silence is held against.
 //! When a gateway that used to reply stops to, several times, with the probes demonstrably sent
 //! and nothing else received, it calls the ring dead at once. When nobody has ever replied, or not
 //! since the last reset, silence proves less: then the queue is kicked once, and the ring called
@@ -17,6 +19,8 @@ const QUIET_US: u64 = 1_000_000;
 const REPLY_US: u64 = 200_000;
 /// Replies that make the absence of one evidence, and the most that are remembered.
 const TRUSTED: u8 = 2;
+/// Probes that follow each other without a pause, to a gateway that nothing is known of.
+const EAGER: u8 = 5;
 /// Unanswered probes before the receive queue is kicked again.
 const REKICK_AFTER: u8 = 2;
 /// Unanswered probes before the device is reset.
@@ -70,6 +74,10 @@ pub(crate) struct Probe {
     last_probe_us: u64,
     /// Silence after which the next probe is due.
     patience_us: u64,
+    /// Whom the last probe asked for.
+    asked: Option<Target>,
+    /// Probes that are still to follow without a pause.
+    eager: u8,
     /// Whom the trust is in.
     trusted: Option<Target>,
     trust: u8,
@@ -109,6 +117,8 @@ impl Probe {
             last_received_us: 0,
             last_probe_us: 0,
             patience_us: SILENCE_US,
+            asked: None,
+            eager: EAGER,
             trusted: None,
             trust: 0,
             unanswered: 0,
@@ -135,7 +145,12 @@ impl Probe {
             && target.is_none()
         {
             *target = request(frame);
-            self.wanted &= target.is_none();
+            if let Some(found) = *target {
+                self.wanted = false;
+                if self.asked.replace(found) != Some(found) {
+                    self.eager = EAGER;
+                }
+            }
         }
     }
 
@@ -196,11 +211,13 @@ impl Probe {
         }
         let silent = now - self.last_received_us;
         let idle = now - self.last_probe_us;
-        let due = self.unanswered > 0
-            || silent.min(idle) >= self.patience_us
-            || (self.trust < TRUSTED && idle >= QUIET_US);
+        let trusts = self.trust >= TRUSTED;
+        let due = silent.min(idle) >= self.patience_us
+            || (trusts && self.unanswered > 0)
+            || (!trusts && (self.eager > 0 || idle >= QUIET_US));
         self.wanted = due && view.link_up;
         if self.wanted {
+            self.eager = self.eager.saturating_sub(1);
             self.last_probe_us = now;
             self.phase = Phase::Waiting {
                 since: now,
@@ -229,15 +246,22 @@ impl Probe {
 
     /// A probe without a reply, from a gateway that may not be there.
     fn unproven(&mut self, now: u64) -> Verdict {
+        self.unanswered = self.unanswered.saturating_add(1);
         if !self.kicked {
-            self.kicked = true;
-            return Verdict::Rekick;
+            // One reply may be late.
+            self.kicked = self.unanswered >= REKICK_AFTER;
+            return if self.kicked {
+                Verdict::Rekick
+            } else {
+                Verdict::Fine
+            };
         }
         if now - self.last_received_us.max(self.last_dead_us) < self.unproven_us {
             return Verdict::Fine;
         }
         self.unproven_us = (self.unproven_us * 2).min(UNPROVEN_MOST_US);
         self.last_dead_us = now;
+        self.eager = EAGER;
         Verdict::Dead
     }
 
@@ -247,6 +271,7 @@ impl Probe {
             RESET_AFTER.. => {
                 self.unanswered = 0;
                 self.trust = 0;
+                self.eager = EAGER;
                 self.last_dead_us = now;
                 Verdict::Dead
             }
@@ -264,10 +289,17 @@ const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
+/// Where an IPv6 packet names its sender.
+const SOURCE: usize = ETHERNET + 8;
 
-/// Whom an ARP request (RFC 826) or a neighbour solicitation (RFC 4861, 4.3) asks for.
+/// Whom an ARP request (RFC 826) or a neighbour solicitation (RFC 4861, 4.3) asks for. Nobody is
+/// to answer an announcement (RFC 5227) or the search for a duplicate (RFC 4862, 5.4.2).
 fn request(frame: &[u8]) -> Option<Target> {
-    arp(frame, REQUEST, 24).or_else(|| neighbour(frame, SOLICITATION))
+    let announced = arp(frame, REQUEST, 14);
+    let tentative = frame.get(SOURCE..SOURCE + 16) == Some(&[0; 16]);
+    arp(frame, REQUEST, 24)
+        .filter(|asked| announced != Some(*asked))
+        .or_else(|| neighbour(frame, SOLICITATION).filter(|_| !tentative))
 }
 
 /// Who an ARP reply or a neighbour advertisement (RFC 4861, 4.4) is from.

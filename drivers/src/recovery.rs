@@ -214,7 +214,9 @@ pub(crate) struct Ladder {
     /// Frames received and sent when the last attempt was made.
     carried: [u64; 2],
     error: Option<NetError>,
-    ended: bool,
+    /// The end, once it was reached: nothing that comes later undoes it.
+    end: Option<GivenUp>,
+    end_told: bool,
 }
 
 impl Ladder {
@@ -234,8 +236,11 @@ impl Ladder {
     /// frames ever received and ever sent.
     ///
     /// # Errors
-    /// Enough resets were tried.
+    /// Enough resets were tried, now or before.
     pub fn due(&mut self, now: u64, carried: [u64; 2]) -> Result<Option<(Cause, u32)>, GivenUp> {
+        if let Some(end) = self.end {
+            return Err(end);
+        }
         let quiet = now - self.last_attempt;
         let helped = |(now, then): (&u64, &u64)| now - then >= HELPED_FRAMES;
         if quiet >= HELPED_US && carried.iter().zip(&self.carried).all(helped) {
@@ -248,11 +253,11 @@ impl Ladder {
             return Ok(None);
         };
         if self.strikes >= STRIKES {
-            return Err(GivenUp {
+            return Err(*self.end.insert(GivenUp {
                 cause,
                 resets: self.strikes,
                 error: self.error,
-            });
+            }));
         }
         // The first reset comes at once.
         if self.strikes > 0 && quiet < BACKOFF_US << (self.strikes - 1) {
@@ -266,7 +271,7 @@ impl Ladder {
 
     /// Whether the end is still to be told.
     pub fn ends_now(&mut self) -> bool {
-        !core::mem::replace(&mut self.ended, true)
+        self.end.is_some() && !core::mem::replace(&mut self.end_told, true)
     }
 
     /// How the reset ended.

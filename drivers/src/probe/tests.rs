@@ -260,6 +260,89 @@ fn whom_a_frame_asks_for_and_who_replies() {
     }
 }
 
+/// Nobody answers these, and that proves nothing.
+#[test]
+fn an_announcement_asks_for_nobody() {
+    assert_eq!(request(&arp_frame(1, GATEWAY, GATEWAY)), None);
+    let mut duplicate = neighbour_frame(135, [7; 16]);
+    duplicate[SOURCE..SOURCE + 16].fill(0);
+    assert_eq!(request(&duplicate), None);
+}
+
+/// Trust is there as soon as a gateway could answer twice, with and without traffic.
+#[test]
+fn a_ring_that_dies_right_after_boot() {
+    for traffic in [0, 50] {
+        let mut story = Story::new();
+        story.pass(5, traffic);
+        story.ring = false;
+        let died = story.now / TICK;
+        story.pass(20, traffic);
+        let [(rekick, Verdict::Rekick), (dead, Verdict::Dead)] = story.verdicts[..] else {
+            panic!("{:?}", story.verdicts);
+        };
+        assert!(rekick < dead && dead - died <= 14, "{died} {rekick} {dead}");
+    }
+}
+
+/// After a reset that helped, trust is there again as soon.
+#[test]
+fn a_ring_that_dies_twice() {
+    let mut story = Story::new();
+    for round in 1..=3 {
+        story.pass(10, 5);
+        story.ring = false;
+        let died = story.now / TICK;
+        while story.verdicts.len() < 2 * round {
+            story.pass(1, 5);
+            assert!(story.now / TICK - died <= 14, "{:?}", story.verdicts);
+        }
+        story.ring = true;
+    }
+}
+
+/// A lease may take its time: the first questions go nowhere.
+#[test]
+fn a_gateway_that_is_known_late() {
+    let mut story = Story::new();
+    story.asks = false;
+    story.pass(100, 0);
+    story.asks = true;
+    story.pass(15, 0);
+    story.ring = false;
+    let died = story.now / TICK;
+    story.pass(20, 0);
+    let [_, (dead, Verdict::Dead)] = story.verdicts[..] else {
+        panic!("{:?}", story.verdicts);
+    };
+    assert!(dead - died <= 20, "{died} {dead}");
+}
+
+/// A gateway that misses every second question, from the first one on, is there.
+#[test]
+fn a_gateway_that_answers_now_and_then() {
+    for begin in [false, true] {
+        let mut story = Story::new();
+        for round in 0..200 {
+            story.gateway = (round % 2 == 0) == begin;
+            let probes = story.probes;
+            while story.probes == probes {
+                story.pass(1, 0);
+            }
+        }
+        assert_eq!(story.verdicts, []);
+    }
+}
+
+/// Nobody there: a few questions at once, then one a second.
+#[test]
+fn nobody_is_asked_over_and_over() {
+    let mut story = Story::new();
+    story.gateway = false;
+    story.pass(90, 0);
+    assert!((8..=15).contains(&story.probes), "{}", story.probes);
+}
+
 #[test]
 fn a_reply_of_another_is_not_the_gateways() {
     let mut probe = Probe::new();

@@ -200,3 +200,24 @@ fn resets_that_help_one_way_only_add_up() {
     assert!(is_given_up([HELPED_FRAMES - 1, HELPED_FRAMES]));
     assert!(is_given_up([HELPED_FRAMES, HELPED_FRAMES - 1]));
 }
+
+/// Found by the fuzzer: what was carried before the end must not turn into help after it.
+#[test]
+fn the_end_is_the_end() {
+    let mut ladder = Ladder::default();
+    let mut now = 0;
+    let mut end = None;
+    while end.is_none() {
+        fail(&mut ladder);
+        match ladder.due(now, [0; 2]) {
+            Ok(None) => now += TICK,
+            Ok(Some(_)) => ladder.ended(Ok(())),
+            Err(given_up) => end = Some(given_up),
+        }
+    }
+    assert!(ladder.ends_now() && !ladder.ends_now());
+    for later in [TICK, HELPED_US, LASTING_US, 100 * LASTING_US] {
+        assert_eq!(ladder.due(now + later, [1000; 2]).err(), end);
+        assert!(ladder.is_down());
+    }
+}
