@@ -5,6 +5,7 @@ use crate::autopsy::AutopsyError;
 use crate::guest::{Ending, GuestError};
 use crate::image::ImageError;
 use crate::memory::Memory;
+use crate::namespace::NamespaceError;
 use crate::network::NetworkError;
 use crate::outcome;
 use crate::pack::PackError;
@@ -74,6 +75,9 @@ pub enum Error {
     /// The guest was asked to stop and had to be forced.
     #[error("the guest did not stop when asked; ended by {0}")]
     Forced(&'static str),
+    /// A network of the command's own.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
     /// The soak.
     #[error(transparent)]
     Soak(#[from] SoakError),

@@ -17,6 +17,7 @@
 //! | a guest | is made of |
 //! | --- | --- |
 //! | [`machine`] | the QEMU command line |
+//! | [`namespace`] | a network of a command's own, for measuring |
 //! | [`program`], [`image`], [`memory`], [`network`], [`port`], [`site`] | its parts, checked before anything starts |
 //! | [`accelerator`] | KVM if it really works here, else TCG |
 //! | [`guest`], [`spawn`], [`signals`] | the QEMU process: start, wait, stop |
@@ -35,6 +36,7 @@ pub mod journal;
 pub mod machine;
 pub mod memory;
 pub mod monitor;
+pub mod namespace;
 pub mod network;
 pub mod outcome;
 pub mod pack;

@@ -1,8 +1,7 @@
 //! The load: wrk with keep-alive, wrk with a connection for each request, and clients that go
 //! away in the middle.
 
-use super::SoakError;
-use super::namespace::GUEST;
+use super::{GUEST, SoakError};
 use crate::spawn;
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{Read, Write};

@@ -2,7 +2,6 @@
 //!
 //! | part | does |
 //! | --- | --- |
-//! | [`namespace`] | a network of its own, with a tap between load and guest |
 //! | [`load`] | wrk with and without keep-alive, and clients that go away in the middle |
 //! | [`sample`] | the figures of one second |
 //! | [`judge`] | stalls, and the verdict |
@@ -10,7 +9,6 @@
 
 pub mod judge;
 pub mod load;
-pub mod namespace;
 pub mod plot;
 pub mod sample;
 
@@ -20,6 +18,7 @@ use crate::guest::{Guest, Patience};
 use crate::http;
 use crate::image::Image;
 use crate::machine::{Attachment, Machine};
+use crate::namespace;
 use crate::outcome;
 use crate::program;
 use crate::signals::{Signals, wait_any};
@@ -29,9 +28,17 @@ use quartz_abi::ExitCode;
 use sample::Sampler;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// Where the guest serves.
+const GUEST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)), 80);
+/// The host's end.
+const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+/// The tap's name, in its own namespace.
+const TAP: &str = "quartz0";
 
 /// Time between two samples.
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,9 +50,6 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Why a soak could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SoakError {
-    /// The network of its own could not be made.
-    #[error("cannot make a network for the soak: {0}")]
-    Namespace(String),
     /// The load could not be started.
     #[error("cannot start {program}: {source}; `make soak` installs it")]
     Load {
@@ -74,12 +78,13 @@ pub fn main(args: &SoakArgs) -> Result<(), Error> {
         path: args.out.clone(),
         source,
     })?;
-    let tap = namespace::tap()?;
+    namespace::loopback()?;
+    namespace::tap(TAP, HOST)?;
     let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
     let mut machine = Machine::new(Image::find(args.kernel.as_deref())?.path);
     machine.qemu = program::find(args.qemu.as_deref())?;
     machine.memory = args.mem;
-    machine.attachment = Attachment::Tap(tap.into());
+    machine.attachment = Attachment::Tap(TAP.into());
     machine.append = args.append.clone();
     let mut guest = Guest::start(&machine, false)?;
     wait_until_served(&guest)?;
@@ -131,7 +136,7 @@ fn wait_until_served(guest: &Guest) -> Result<(), SoakError> {
     let deadline = Instant::now() + FIRST_ANSWER;
     while Instant::now() < deadline {
         let soon = Instant::now() + Duration::from_millis(500);
-        if http::get(namespace::GUEST, "/healthz", soon).is_ok_and(|r| r.status == 200) {
+        if http::get(GUEST, "/healthz", soon).is_ok_and(|r| r.status == 200) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -1,8 +1,9 @@
 //! The figures of one second.
 
-use super::namespace::{self, Frames, GUEST};
+use super::{GUEST, TAP};
 use crate::guest::Guest;
 use crate::http::Client;
+use crate::namespace::{self, Frames};
 use quartz_abi::RingStats;
 use serde_json::{Value, json};
 use std::fs;
@@ -134,7 +135,7 @@ impl Sampler {
             rate: 0.0,
             p50_ms: 0.0,
             max_ms: 0.0,
-            frames: namespace::frames(),
+            frames: namespace::frames(TAP),
             rss_kib: rss_kib(self.pid),
             ..last.clone()
         };

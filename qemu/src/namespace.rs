@@ -1,24 +1,21 @@
-//! A network of the soak's own: a namespace with one tap, gone with the last process in it.
+//! A network of a command's own: a namespace with taps, gone with the last process in it.
 
-use super::SoakError;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{env, fs};
 
-/// Where the guest serves.
-pub const GUEST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)), 80);
-/// The host's end.
-const HOST: &str = "10.0.2.2/24";
-/// The tap's name, in its own namespace.
-pub const TAP: &str = "quartz0";
+/// The network could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make a network for this command: {0}")]
+pub struct NamespaceError(String);
 
 /// Starts this program again in a new network namespace; comes back only with an error. Without
 /// root a user namespace gives the rights to set the network up.
-pub fn enter() -> SoakError {
+pub fn enter() -> NamespaceError {
     let program = match env::current_exe() {
         Ok(program) => program,
-        Err(error) => return SoakError::Namespace(error.to_string()),
+        Err(error) => return NamespaceError(error.to_string()),
     };
     let mut command = Command::new("unshare");
     command.arg("--net");
@@ -31,33 +28,37 @@ pub fn enter() -> SoakError {
         .args(env::args_os().skip(1))
         .arg("--inside")
         .exec();
-    SoakError::Namespace(format!("unshare: {error}"))
+    NamespaceError(format!("unshare: {error}"))
 }
 
-/// Makes the tap; its name.
+/// Sets the loopback device up.
 ///
 /// # Errors
 /// `ip` is missing or refuses.
-pub fn tap() -> Result<&'static str, SoakError> {
-    for words in [
-        &["link", "set", "lo", "up"][..],
-        &["tuntap", "add", "dev", TAP, "mode", "tap"],
-        &["addr", "add", HOST, "dev", TAP],
-        &["link", "set", TAP, "up"],
-    ] {
-        let done = Command::new("ip")
-            .args(words)
-            .output()
-            .map_err(|error| SoakError::Namespace(format!("ip: {error}")))?;
-        if !done.status.success() {
-            let complaint = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-            return Err(SoakError::Namespace(format!(
-                "ip {}: {complaint}",
-                words.join(" ")
-            )));
-        }
+pub fn loopback() -> Result<(), NamespaceError> {
+    ip("link set lo up")
+}
+
+/// Makes a tap with the host at `address`, in a network of 256 addresses.
+///
+/// # Errors
+/// `ip` is missing or refuses.
+pub fn tap(name: &str, address: Ipv4Addr) -> Result<(), NamespaceError> {
+    ip(&format!("tuntap add dev {name} mode tap"))?;
+    ip(&format!("addr add {address}/24 dev {name}"))?;
+    ip(&format!("link set {name} up"))
+}
+
+fn ip(words: &str) -> Result<(), NamespaceError> {
+    let done = Command::new("ip")
+        .args(words.split(' '))
+        .output()
+        .map_err(|error| NamespaceError(format!("ip: {error}")))?;
+    if done.status.success() {
+        return Ok(());
     }
-    Ok(TAP)
+    let complaint = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+    Err(NamespaceError(format!("ip {words}: {complaint}")))
 }
 
 /// Frames on the tap so far.
@@ -69,17 +70,17 @@ pub struct Frames {
     pub from_guest: u64,
 }
 
-/// Reads the tap's counters (the table is the reader's own namespace's).
+/// Reads a tap's counters (the table is the reader's own namespace's).
 #[must_use]
-pub fn frames() -> Frames {
+pub fn frames(tap: &str) -> Frames {
     let table = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
-    parse(&table).unwrap_or_default()
+    parse(&table, tap).unwrap_or_default()
 }
 
-fn parse(table: &str) -> Option<Frames> {
+fn parse(table: &str, tap: &str) -> Option<Frames> {
     let row = table
         .lines()
-        .find_map(|line| line.trim().strip_prefix(TAP)?.strip_prefix(':'))?;
+        .find_map(|line| line.trim().strip_prefix(tap)?.strip_prefix(':'))?;
     let figures: Vec<u64> = row
         .split_whitespace()
         .map(|figure| figure.parse().unwrap_or(0))
@@ -102,8 +103,8 @@ mod tests {
              face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
              lo: 1 2 0 0 0 0 0 0 1 2 0 0 0 0 0 0\n\
              quartz0: 100 7 0 0 0 0 0 0 200 9 0 3 0 0 0 0\n";
-        let frames = parse(table).unwrap();
+        let frames = parse(table, "quartz0").unwrap();
         assert_eq!((frames.from_guest, frames.to_guest), (7, 12));
-        assert_eq!(parse("nothing"), None);
+        assert_eq!(parse("nothing", "quartz0"), None);
     }
 }
