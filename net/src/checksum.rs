@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), for TCP alone: smoltcp does the other protocols'.
+//! The Internet checksum (RFC 1071).
 //!
 //! It lies here and not in smoltcp so that a frame whose sum the device has verified is not summed
 //! again, and so that transmit offload is one branch.
@@ -7,24 +7,37 @@
 const FIELD: usize = 16;
 /// IP protocol number of TCP.
 const TCP: u128 = 6;
+/// IP protocol number of ICMPv6.
+const ICMPV6: u128 = 58;
 
 /// Whether a TCP segment's checksum is right. IPv4 addresses are in mapped form.
 pub(crate) fn verify(segment: &[u8], source: u128, destination: u128) -> bool {
-    let sum = pseudo(source, destination, segment.len()) + u64::from(sum(segment));
+    let sum = pseudo(source, destination, TCP, segment.len()) + u64::from(sum(segment));
     fold(sum) == 0xffff
 }
 
 /// Writes a TCP segment's checksum.
 pub(crate) fn fill(segment: &mut [u8], source: u128, destination: u128) {
     segment[FIELD..FIELD + 2].fill(0);
-    let sum = pseudo(source, destination, segment.len()) + u64::from(sum(segment));
+    let sum = pseudo(source, destination, TCP, segment.len()) + u64::from(sum(segment));
     segment[FIELD..FIELD + 2].copy_from_slice(&(!fold(sum)).to_be_bytes());
+}
+
+/// The checksum of an IPv4 header or an ICMP message. Zero over one that holds its own.
+pub(crate) fn plain(data: &[u8]) -> u16 {
+    !sum(data)
+}
+
+/// The checksum of an ICMPv6 message (RFC 4443, 2.3). Zero over one that holds its own.
+pub(crate) fn icmpv6(message: &[u8], source: u128, destination: u128) -> u16 {
+    let pseudo = pseudo(source, destination, ICMPV6, message.len());
+    !fold(pseudo + u64::from(sum(message)))
 }
 
 /// Sum over the pseudo header (RFC 9293, 3.1). The constant 0xffff of a mapped IPv4 address is
 /// zero in one's complement, so that one formula serves both families.
-fn pseudo(source: u128, destination: u128, len: usize) -> u64 {
-    halves(source) + halves(destination) + halves(TCP + len as u128)
+fn pseudo(source: u128, destination: u128, protocol: u128, len: usize) -> u64 {
+    halves(source) + halves(destination) + halves(protocol + len as u128)
 }
 
 fn halves(value: u128) -> u64 {

@@ -2,6 +2,7 @@
 
 use crate::deadlines::Deadlines;
 use crate::flow::INITIAL_WINDOW;
+use crate::internet::Fragments;
 use crate::order::Order;
 use crate::pool::{BufferClass, Pool};
 use crate::table::Table;
@@ -10,8 +11,9 @@ use core::fmt;
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
 use smoltcp::time::Duration;
 
-/// What the stack takes beside connections and records: scratch memory and smoltcp's interface.
-const FIXED: usize = 64 << 10;
+/// What the stack takes beside connections, records and places for fragments: scratch memory and
+/// smoltcp's interfaces.
+const FIXED: usize = 84 << 10;
 /// Fewest connections that a server is worth starting with.
 const FEWEST: usize = 8;
 /// Most records of closed connections: more than a client has ports.
@@ -110,7 +112,7 @@ impl Plan {
         } else {
             BufferClass { rx: 4096, tx: 4096 }
         };
-        let rest = memory.saturating_sub(FIXED);
+        let rest = memory.saturating_sub(FIXED + Fragments::cost(memory));
         let record = TimeWait::cost() + Table::cost();
         let records = (rest / 8 / record).min(MOST_RECORDS);
         let flow = class.rx
@@ -125,7 +127,7 @@ impl Plan {
         let flows = conns.map_or(fits, |conns| fits.min(conns as usize));
         if fits < FEWEST {
             return Err(StackError::TooLittleMemory {
-                needed: FIXED + FEWEST * flow * 8 / 7 + record,
+                needed: FIXED + Fragments::cost(0) + FEWEST * flow * 8 / 7 + record,
             });
         }
         Ok(Plan {

@@ -1,8 +1,9 @@
 //! What every connection needs at its turn: smoltcp's interfaces, the link and the shared service.
 
 use crate::host::Host;
+use crate::internet::LARGEST;
 use crate::link::{Link, Nothing, Wire};
-use crate::segment::{ETHERNET, Segment};
+use crate::segment::{ETHERNET, IPV6, Segment};
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -13,7 +14,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 
 /// What connections share.
 pub(crate) struct Context {
-    /// Speaks to the neighbours: ARP, neighbour discovery, DHCP.
+    /// Speaks DHCP, and to the neighbours on its behalf.
     pub ethernet: Box<Interface>,
     /// Speaks IP, by packets that go back where their cause came from. It has the same addresses.
     pub internet: Box<Interface>,
@@ -47,12 +48,12 @@ impl Context {
             internet: interface(HardwareAddress::Ip, Medium::Ip),
             wire,
             service,
-            desk: vec![0; mtu].into_boxed_slice(),
+            desk: vec![0; mtu.max(IPV6 + LARGEST)].into_boxed_slice(),
         }
     }
 
-    /// Gives smoltcp a packet that belongs to no connection: it answers echo requests, says what
-    /// is unreachable, and resets what it does not know.
+    /// Gives smoltcp a packet that belongs to no connection: it says what is unreachable, and
+    /// resets what it does not know.
     pub fn stray<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
         let (Some(header), Some(packet)) = (frame.first_chunk::<ETHERNET>(), frame.get(ETHERNET..))
         else {
@@ -72,8 +73,8 @@ impl Context {
             .poll_ingress_single(now, &mut link, &mut nothing);
     }
 
-    /// Gives smoltcp a frame of ARP or neighbour discovery.
-    pub fn neighbor<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+    /// Gives smoltcp an answer to a question that its DHCP client has asked by ARP.
+    pub fn resolve<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
         let mut nothing = SocketSet::new(&mut [][..]);
         let mut link = Link {
             host,

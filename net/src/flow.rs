@@ -266,6 +266,14 @@ impl Flow {
         }
     }
 
+    /// Whether a segment of ours with this number may be under way.
+    pub fn awaits(&self, seq: u32) -> bool {
+        self.snd_max.is_some_and(|max| {
+            let back = max.wrapping_sub(seq) as usize;
+            back > 0 && back <= self.queued + 1
+        })
+    }
+
     /// Which deadline has passed, if one has.
     pub fn expiry(&self, now: Instant) -> Option<Expiry> {
         if now < self.deadline {

@@ -65,6 +65,11 @@ impl Wire {
         }
     }
 
+    /// Largest IP packet, in bytes.
+    pub fn mtu(&self) -> usize {
+        self.mtu
+    }
+
     /// Forgets what was noted, before a connection is given the word.
     pub fn clear(&mut self) {
         self.sent = None;
@@ -80,6 +85,8 @@ impl Wire {
             Medium::Ip => self.mtu,
         };
         capabilities.checksum.tcp = Checksum::None;
+        // Verified before smoltcp sees a packet.
+        capabilities.checksum.ipv4 = Checksum::Tx;
         capabilities
     }
 

@@ -97,6 +97,12 @@ impl<const LISTS: usize> Order<LISTS> {
         (first != NONE).then_some(first)
     }
 
+    /// Whether `member` is in `list`.
+    pub fn holds(&self, member: u32, list: usize) -> bool {
+        let node = self.nodes.get(member as usize);
+        node.is_some_and(|node| usize::from(node.list) == list)
+    }
+
     /// Members of `list`.
     pub fn len(&self, list: usize) -> usize {
         self.lists[list].len as usize
@@ -129,6 +135,7 @@ mod tests {
             for (list, model) in model.iter().enumerate() {
                 assert_eq!(order.oldest(list), model.front().copied());
                 assert_eq!(order.len(list), model.len());
+                assert!((0..16).all(|m| order.holds(m, list) == model.contains(&m)));
             }
         }
     }

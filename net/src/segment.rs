@@ -4,6 +4,7 @@
 //! our hardware address, and has a right checksum; smoltcp then need not sum it again.
 
 use crate::checksum;
+use crate::internet::is_extension;
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use siphasher::sip::SipHasher13;
@@ -11,13 +12,16 @@ use siphasher::sip::SipHasher13;
 /// Length of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
 /// Length of an IPv6 header.
-const IPV6: usize = 40;
+pub(crate) const IPV6: usize = 40;
 /// Prefix of an IPv4 address in mapped form (RFC 4291, 2.5.5.2).
-const MAPPED: u128 = 0xffff_0000_0000;
+pub(crate) const MAPPED: u128 = 0xffff_0000_0000;
 
-const TCP: u8 = 6;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
 const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
+pub(crate) const ICMPV6: u8 = 58;
+/// IPv4 options that tell the route: loose and strict (RFC 791, 3.1).
+const SOURCE_ROUTES: [u8; 2] = [131, 137];
 
 /// The two ends of a connection. IPv4 addresses are in mapped form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +40,6 @@ impl Tuple {
     /// Whether both addresses are IPv4.
     pub fn is_ipv4(&self) -> bool {
         self.remote >> 32 == MAPPED >> 32
-    }
-
-    /// Whether the peer's address is none that a segment can come from: our own, or one that is
-    /// not of a single host (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
-    pub fn is_martian(&self) -> bool {
-        self.remote == self.local
-            || match self.remote_address() {
-                IpAddr::V4(remote) => {
-                    remote.octets()[0] == 0
-                        || remote.is_loopback()
-                        || remote.is_multicast()
-                        || remote.octets()[0] >= 240
-                }
-                IpAddr::V6(remote) => {
-                    remote.is_unspecified() || remote.is_loopback() || remote.is_multicast()
-                }
-            }
     }
 
     /// A keyed hash.
@@ -93,6 +80,29 @@ impl fmt::Display for Tuple {
 /// An IPv4 address in mapped form.
 pub(crate) const fn mapped(address: [u8; 4]) -> u128 {
     MAPPED | u32::from_be_bytes(address) as u128
+}
+
+/// The address at `at` of an IPv4 header, in mapped form.
+pub(crate) fn ipv4_address(ip: &[u8; 20], at: usize) -> u128 {
+    mapped([ip[at], ip[at + 1], ip[at + 2], ip[at + 3]])
+}
+
+/// The address at `at` of an IPv6 header.
+pub(crate) fn ipv6_address(ip: &[u8; IPV6], at: usize) -> u128 {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&ip[at..at + 16]);
+    u128::from_be_bytes(bytes)
+}
+
+/// Whether no packet can come from `source` to `destination`: it is that address itself, or not
+/// of a single host (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
+fn is_martian(source: u128, destination: u128) -> bool {
+    source == destination
+        || if source >> 32 == MAPPED >> 32 {
+            matches!(source as u32 >> 24, 0 | 127 | 224..)
+        } else {
+            source <= 1 || source >> 120 == 0xff
+        }
 }
 
 /// The control bits of a TCP header (RFC 9293, 3.1).
@@ -162,12 +172,14 @@ impl Segment {
 pub(crate) enum Refusal {
     /// A length or a field that cannot be right.
     Malformed,
-    /// A wrong TCP checksum.
+    /// A wrong checksum of TCP or of an IPv4 header.
     Checksum,
     /// Not for our hardware address.
     NotForUs,
-    /// A fragment of an IPv4 datagram. There is no reassembly.
-    Fragment,
+    /// Of a virtual LAN.
+    Vlan,
+    /// From an address that no packet can come from.
+    Martian,
     /// Something that a host ignores: an unknown EtherType, a redirect, a router's question,
     /// whatever was told to everybody.
     Ignored,
@@ -180,12 +192,18 @@ pub(crate) enum Class {
     Tcp(Segment),
     /// A datagram to the DHCP client's port.
     Dhcp,
-    /// ARP, or a neighbour solicitation or advertisement.
-    Neighbor,
+    /// ARP.
+    Arp,
+    /// A neighbour solicitation or advertisement; its ICMPv6 message begins here.
+    Neighbor(usize),
     /// A router advertisement; its ICMPv6 message begins here.
     RouterAdvert(usize),
-    /// Another packet for us, which smoltcp answers by itself.
+    /// Another message of ICMP or ICMPv6 to our hardware address; where it begins and ends.
+    Icmp(usize, usize),
+    /// Another packet to our hardware address, which smoltcp answers by itself.
     Other,
+    /// One that has to be made plain first: with a tag, extension headers, or in pieces.
+    Dressed,
     /// Nothing to do.
     Refused(Refusal),
 }
@@ -205,7 +223,14 @@ pub(crate) fn classify(frame: &[u8], verified: bool, mac: [u8; 6]) -> Class {
     match [header[12], header[13]] {
         [0x08, 0x00] => ipv4(frame, verified, to_us),
         [0x86, 0xdd] => ipv6(frame, verified, to_us),
-        [0x08, 0x06] => Class::Neighbor,
+        [0x08, 0x06] => Class::Arp,
+        // IEEE 802.1Q, 9.6: the VLAN is the tag's lower 12 bits, and 0 is none.
+        [0x81, 0x00] => match frame[ETHERNET..] {
+            [a, b, _, _, ..] if a & 0x0f == 0 && b == 0 => Class::Dressed,
+            [_, _, _, _, ..] => Class::Refused(Refusal::Vlan),
+            _ => Class::Refused(Refusal::Malformed),
+        },
+        [0x88, 0xa8] => Class::Refused(Refusal::Vlan),
         _ => Class::Refused(Refusal::Ignored),
     }
 }
@@ -221,21 +246,46 @@ fn ipv4(frame: &[u8], verified: bool, to_us: bool) -> Class {
     if ip[0] >> 4 != 4 || header < 20 || total < header || ETHERNET + total > frame.len() {
         return MALFORMED;
     }
-    // More fragments follow, or this one does not begin the datagram.
-    if (ip[6] & 0x3f) | ip[7] != 0 {
-        return Class::Refused(Refusal::Fragment);
+    let start = ETHERNET + header;
+    if checksum::plain(&frame[ETHERNET..start]) != 0 {
+        return Class::Refused(Refusal::Checksum);
     }
-    let body = &frame[ETHERNET + header..ETHERNET + total];
+    let body = &frame[start..ETHERNET + total];
+    // More fragments follow, or this one does not begin the datagram.
+    let piece = (ip[6] & 0x3f) | ip[7] != 0;
+    if ip[9] == UDP && !piece && body.get(2..4) == Some(&[0, 68]) {
+        return Class::Dhcp;
+    }
+    let (source, local) = (ipv4_address(ip, 12), ipv4_address(ip, 16));
+    if is_martian(source, local) {
+        return Class::Refused(Refusal::Martian);
+    }
+    // RFC 7126, 4.3 and 4.4.
+    if header > 20 && has_source_route(&frame[ETHERNET + 20..start]) {
+        return Class::Refused(Refusal::Ignored);
+    }
     match ip[9] {
-        TCP if to_us => {
-            let source = mapped([ip[12], ip[13], ip[14], ip[15]]);
-            let local = mapped([ip[16], ip[17], ip[18], ip[19]]);
-            tcp(frame, ETHERNET + header, body, source, local, verified)
-        }
-        TCP => Class::Refused(Refusal::NotForUs),
-        UDP if body.get(2..4) == Some(&[0, 68]) => Class::Dhcp,
-        _ if to_us => Class::Other,
-        _ => Class::Refused(Refusal::Ignored),
+        TCP if !to_us => Class::Refused(Refusal::NotForUs),
+        _ if !to_us => Class::Refused(Refusal::Ignored),
+        _ if piece => Class::Dressed,
+        TCP => tcp(frame, start, body, source, local, verified),
+        ICMP => Class::Icmp(start, ETHERNET + total),
+        _ => Class::Other,
+    }
+}
+
+fn has_source_route(mut options: &[u8]) -> bool {
+    loop {
+        options = match options {
+            [kind, ..] if SOURCE_ROUTES.contains(kind) => return true,
+            // The end of the list, or no operation.
+            [] | [0, ..] => return false,
+            [1, rest @ ..] => rest,
+            [_, len, ..] if *len >= 2 && usize::from(*len) <= options.len() => {
+                &options[usize::from(*len)..]
+            }
+            _ => return false,
+        };
     }
 }
 
@@ -250,36 +300,27 @@ fn ipv6(frame: &[u8], verified: bool, to_us: bool) -> Class {
         return MALFORMED;
     }
     let body = &frame[start..end];
-    match ip[6] {
-        TCP if to_us => {
-            let address = |at: usize| {
-                let mut bytes = [0; 16];
-                bytes.copy_from_slice(&ip[at..at + 16]);
-                u128::from_be_bytes(bytes)
-            };
-            let (source, local) = (address(8), address(24));
-            // A mapped address on the wire (RFC 4291, 2.5.5.2 knows it inside hosts only) would be
-            // taken for IPv4 from here on.
-            if source >> 32 == MAPPED >> 32 || local >> 32 == MAPPED >> 32 {
-                return MALFORMED;
-            }
-            tcp(frame, start, body, source, local, verified)
-        }
-        TCP => Class::Refused(Refusal::NotForUs),
-        ICMPV6 => match body.first() {
-            None => MALFORMED,
-            Some(134) => Class::RouterAdvert(start),
-            Some(135 | 136) => Class::Neighbor,
-            // Router solicitations and redirects.
-            Some(133 | 137) => Class::Refused(Refusal::Ignored),
-            Some(_) if to_us => Class::Other,
-            Some(_) => Class::Refused(Refusal::Ignored),
-        },
-        // smoltcp would look behind hop-by-hop options, find TCP, and reset a connection that it
-        // does not know in an empty set. Nobody sends that.
-        0 if body.first() == Some(&TCP) => Class::Refused(Refusal::Ignored),
-        _ if to_us => Class::Other,
-        _ => Class::Refused(Refusal::Ignored),
+    let (source, local) = (ipv6_address(ip, 8), ipv6_address(ip, 24));
+    // Mapped addresses on the wire (RFC 4291, 2.5.5.2 knows them inside hosts only) would be
+    // taken for IPv4 from here on.
+    if source >> 32 == MAPPED >> 32 || local >> 32 == MAPPED >> 32 {
+        return MALFORMED;
+    }
+    // Who has no address yet asks whether his own is taken (RFC 4862, 5.4.2).
+    let kind = body.first().filter(|_| ip[6] == ICMPV6);
+    if is_martian(source, local) && !(source == 0 && kind == Some(&135)) {
+        return Class::Refused(Refusal::Martian);
+    }
+    match (ip[6], kind) {
+        (TCP, _) if to_us => tcp(frame, start, body, source, local, verified),
+        (TCP, _) => Class::Refused(Refusal::NotForUs),
+        (ICMPV6, None) => MALFORMED,
+        (ICMPV6, Some(134)) => Class::RouterAdvert(start),
+        (ICMPV6, Some(135 | 136)) => Class::Neighbor(start),
+        _ if !to_us => Class::Refused(Refusal::Ignored),
+        (ICMPV6, _) => Class::Icmp(start, end),
+        (next, _) if is_extension(next) => Class::Dressed,
+        _ => Class::Other,
     }
 }
 

@@ -11,14 +11,57 @@ use smoltcp::time::Instant;
 pub struct Dropped {
     /// A length or a field that cannot be right.
     pub malformed: u64,
-    /// A wrong TCP checksum.
+    /// A wrong checksum of TCP, ICMP or of an IPv4 header.
     pub checksum: u64,
-    /// Not for our hardware address.
+    /// Not for our hardware address, or not for our IP address.
     pub not_for_us: u64,
-    /// A fragment of an IPv4 datagram.
-    pub fragment: u64,
+    /// Of a virtual LAN.
+    pub vlan: u64,
+    /// From an address that no packet can come from.
+    pub martian: u64,
     /// Of a kind that a host ignores.
     pub ignored: u64,
+    /// Would have been answered if there were not so many.
+    pub limited: u64,
+}
+
+/// Datagrams in pieces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fragmented {
+    /// Pieces received.
+    pub received: u64,
+    /// Datagrams put together.
+    pub reassembled: u64,
+    /// Pieces that cannot be true, or of a datagram that is too long.
+    pub refused: u64,
+    /// Datagrams made void by pieces that overlap.
+    pub overlapping: u64,
+    /// Datagrams given up for others.
+    pub evicted: u64,
+    /// Datagrams given up because pieces were missing for too long.
+    pub expired: u64,
+}
+
+/// What was heard by ICMP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Icmp {
+    /// Echo requests answered.
+    pub echoed: u64,
+    /// Errors about a segment that is on its way.
+    pub errors: u64,
+    /// Errors about anything else, which anybody could have made up.
+    pub disbelieved: u64,
+    /// Connections that send shorter packets since.
+    pub path_mtu: u64,
+}
+
+/// What was heard of other hosts' addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Neighbors {
+    /// Questions for our hardware address that were answered.
+    pub answered: u64,
+    /// Others that use an address of ours.
+    pub conflicts: u64,
 }
 
 /// Connections that made room for others, by what they were doing.
@@ -82,6 +125,12 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Frames received and not used.
     pub dropped: Dropped,
+    /// Datagrams in pieces.
+    pub fragmented: Fragmented,
+    /// What was heard by ICMP.
+    pub icmp: Icmp,
+    /// What was heard of other hosts' addresses.
+    pub neighbors: Neighbors,
     /// Replies dropped because the transmit ring was full.
     pub ring_full: u64,
     /// Segments that were sent again.
@@ -146,7 +195,7 @@ impl Stats {
             text,
             "\"frames\":{{\"in\":{},\"out\":{},\"bytes_in\":{},\"bytes_out\":{},\
              \"retransmitted\":{},\"ring_full\":{},\"dropped\":{{\"malformed\":{},\"checksum\":{},\
-             \"not_for_us\":{},\"fragment\":{},\"ignored\":{}}}}},",
+             \"not_for_us\":{},\"vlan\":{},\"martian\":{},\"ignored\":{},\"limited\":{}}}}},",
             self.frames_in,
             self.frames_out,
             self.bytes_in,
@@ -156,8 +205,29 @@ impl Stats {
             self.dropped.malformed,
             self.dropped.checksum,
             self.dropped.not_for_us,
-            self.dropped.fragment,
+            self.dropped.vlan,
+            self.dropped.martian,
             self.dropped.ignored,
+            self.dropped.limited,
+        );
+        let _ = write!(
+            text,
+            "\"fragments\":{{\"received\":{},\"reassembled\":{},\"refused\":{},\
+             \"overlapping\":{},\"evicted\":{},\"expired\":{}}},\
+             \"icmp\":{{\"echoed\":{},\"errors\":{},\"disbelieved\":{},\"path_mtu\":{}}},\
+             \"neighbors\":{{\"answered\":{},\"conflicts\":{}}},",
+            self.fragmented.received,
+            self.fragmented.reassembled,
+            self.fragmented.refused,
+            self.fragmented.overlapping,
+            self.fragmented.evicted,
+            self.fragmented.expired,
+            self.icmp.echoed,
+            self.icmp.errors,
+            self.icmp.disbelieved,
+            self.icmp.path_mtu,
+            self.neighbors.answered,
+            self.neighbors.conflicts,
         );
         ring(text, "rx", &machine.rx);
         ring(text, "tx", &machine.tx);
@@ -253,8 +323,28 @@ mod tests {
                 malformed: most,
                 checksum: most,
                 not_for_us: most,
-                fragment: most,
+                vlan: most,
+                martian: most,
                 ignored: most,
+                limited: most,
+            },
+            fragmented: Fragmented {
+                received: most,
+                reassembled: most,
+                refused: most,
+                overlapping: most,
+                evicted: most,
+                expired: most,
+            },
+            icmp: Icmp {
+                echoed: most,
+                errors: most,
+                disbelieved: most,
+                path_mtu: most,
+            },
+            neighbors: Neighbors {
+                answered: most,
+                conflicts: most,
             },
             ring_full: most,
             retransmitted: most,

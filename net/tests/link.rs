@@ -80,8 +80,9 @@ fn an_address_is_announced_at_boot() {
 }
 
 #[test]
-fn ipv6_announces_itself_and_asks_for_a_router_three_times() {
+fn ipv6_asks_whether_it_is_alone_announces_itself_and_asks_for_a_router_three_times() {
     let mut rig = fresh(fixed(), Ipv6Setup::Slaac);
+    let mut questions = Vec::new();
     let mut solicitations = Vec::new();
     let mut announcements = Vec::new();
     for (at, frame) in alone(&mut rig, Duration::from_secs(60)) {
@@ -90,7 +91,7 @@ fn ipv6_announces_itself_and_asks_for_a_router_three_times() {
             continue;
         }
         let packet = Ipv6Packet::new_checked(frame.payload()).unwrap();
-        assert_eq!((packet.src_addr(), packet.hop_limit()), (SERVER6, 255));
+        assert_eq!(packet.hop_limit(), 255);
         let icmp = Icmpv6Packet::new_checked(packet.payload()).unwrap();
         let parsed = Icmpv6Repr::parse(
             &packet.src_addr(),
@@ -99,7 +100,18 @@ fn ipv6_announces_itself_and_asks_for_a_router_three_times() {
             &ChecksumCapabilities::default(),
         );
         match parsed.unwrap() {
+            Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit {
+                target_addr,
+                lladdr: None,
+            }) => {
+                let asked = Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff12, 0x3456);
+                let ends = (Ipv6Address::UNSPECIFIED, asked);
+                assert_eq!((packet.src_addr(), packet.dst_addr()), ends);
+                assert_eq!(target_addr, SERVER6);
+                questions.push(at);
+            }
             Icmpv6Repr::Ndisc(NdiscRepr::RouterSolicit { lladdr: Some(_) }) => {
+                assert_eq!(packet.src_addr(), SERVER6);
                 assert_eq!(packet.dst_addr(), IPV6_LINK_LOCAL_ALL_ROUTERS);
                 solicitations.push(at);
             }
@@ -112,7 +124,8 @@ fn ipv6_announces_itself_and_asks_for_a_router_three_times() {
         }
     }
     assert_eq!(solicitations, [0, 4000, 8000]);
-    assert_eq!(announcements, [0, 2000]);
+    assert_eq!(questions, [0]);
+    assert_eq!(announcements, [1000, 3000]);
 }
 
 /// A frame with an ICMPv6 message from fe80::1, a router.
@@ -169,11 +182,11 @@ fn router_advertisements_give_addresses_and_take_them() {
     let has = |rig: &Rig, n| rig.stack.addresses().any(|a| a == global(n));
     assert!(has(&rig, 1) && has(&rig, 2));
     let sent = alone(&mut rig, Duration::from_secs(30));
-    // Both are announced twice, and no router is asked for any more; so is the link-local
-    // address, once more.
+    // Both are asked for and announced twice, and no router is asked for any more; the link-local
+    // address is announced too.
     assert_eq!(
         sent.iter().filter(|(_, frame)| frame[13] == 0xdd).count(),
-        5
+        8
     );
     // Nobody can shorten a lifetime below two hours, but the router can be gone at once.
     rig.inject(&from_router(&advert(0, &[(1, 0), (2, 0)]), 255));
@@ -459,7 +472,7 @@ fn nobody_answers_martians_and_crowds() {
             .frame(),
         );
     }
-    assert_eq!(rig.stack.stats().dropped.ignored, 12);
+    assert_eq!(rig.stack.stats().dropped.martian, 12);
     // To everybody, or from a group.
     let mut frame = SYN.frame();
     frame[..6].fill(0xff);

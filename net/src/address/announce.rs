@@ -28,16 +28,44 @@ pub(super) fn arp_request<H: Host>(
     own: Ipv4Addr,
     target: Ipv4Addr,
 ) -> bool {
-    let arp = ArpRepr::EthernetIpv4 {
+    let request = ArpRepr::EthernetIpv4 {
         operation: ArpOperation::Request,
         source_hardware_addr: EthernetAddress(mac),
         source_protocol_addr: own,
         target_hardware_addr: EthernetAddress([0; 6]),
         target_protocol_addr: target,
     };
+    arp(context, host, mac, EthernetAddress::BROADCAST, &request)
+}
+
+/// Answers who asks for our hardware address (RFC 826). Whether there was room.
+pub(super) fn arp_reply<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv4Addr,
+    (hardware, address): (EthernetAddress, Ipv4Addr),
+) -> bool {
+    let reply = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Reply,
+        source_hardware_addr: EthernetAddress(mac),
+        source_protocol_addr: own,
+        target_hardware_addr: hardware,
+        target_protocol_addr: address,
+    };
+    arp(context, host, mac, hardware, &reply)
+}
+
+fn arp<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    to: EthernetAddress,
+    arp: &ArpRepr,
+) -> bool {
     let ethernet = EthernetRepr {
         src_addr: EthernetAddress(mac),
-        dst_addr: EthernetAddress::BROADCAST,
+        dst_addr: to,
         ethertype: EthernetProtocol::Arp,
     };
     let len = ethernet.buffer_len() + arp.buffer_len();
@@ -51,19 +79,48 @@ pub(super) fn arp_request<H: Host>(
         .is_some()
 }
 
-/// Tells all hosts our IPv6 address (RFC 4861, 7.2.6). Whether there was room.
+/// Tells our IPv6 address: to `to`, or to all hosts (RFC 4861, 7.2.4 and 7.2.6). Whether there was
+/// room.
 pub(super) fn neighbor_advert<H: Host>(
     context: &mut Context,
     host: &mut H,
     mac: [u8; 6],
     own: Ipv6Addr,
+    flags: NdiscNeighborFlags,
+    to: Option<([u8; 6], Ipv6Addr)>,
 ) -> bool {
     let advert = NdiscRepr::NeighborAdvert {
-        flags: NdiscNeighborFlags::OVERRIDE,
+        flags,
         target_addr: own,
         lladdr: Some(HardwareAddress::Ethernet(EthernetAddress(mac)).into()),
     };
-    neighbor_discovery(context, host, mac, own, IPV6_LINK_LOCAL_ALL_NODES, advert)
+    let (hardware, to) = to.unwrap_or_else(|| group(IPV6_LINK_LOCAL_ALL_NODES));
+    neighbor_discovery(context, host, (mac, hardware), (own, to), advert)
+}
+
+/// Asks whether somebody has an address already (RFC 4862, 5.4.2). Whether there was room.
+pub(super) fn duplicate_solicit<H: Host>(
+    context: &mut Context,
+    host: &mut H,
+    mac: [u8; 6],
+    own: Ipv6Addr,
+) -> bool {
+    let solicit = NdiscRepr::NeighborSolicit {
+        target_addr: own,
+        lladdr: None,
+    };
+    // RFC 4291, 2.7.1: the group of those whose addresses end like this.
+    let prefix = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0).to_bits();
+    let asked = Ipv6Addr::from_bits(prefix | own.to_bits() & 0xff_ffff);
+    let (hardware, to) = group(asked);
+    let ends = (Ipv6Addr::UNSPECIFIED, to);
+    neighbor_discovery(context, host, (mac, hardware), ends, solicit)
+}
+
+/// A multicast group's hardware address (RFC 2464, 7), and itself.
+fn group(to: Ipv6Addr) -> ([u8; 6], Ipv6Addr) {
+    let [.., a, b, c, d] = to.octets();
+    ([0x33, 0x33, a, b, c, d], to)
 }
 
 /// Asks routers for an advertisement (RFC 4861, 6.3.7). Whether there was room.
@@ -74,22 +131,16 @@ pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: 
     let solicit = NdiscRepr::RouterSolicit {
         lladdr: Some(HardwareAddress::Ethernet(EthernetAddress(mac)).into()),
     };
-    neighbor_discovery(
-        context,
-        host,
-        mac,
-        own,
-        IPV6_LINK_LOCAL_ALL_ROUTERS,
-        solicit,
-    )
+    let (hardware, to) = group(IPV6_LINK_LOCAL_ALL_ROUTERS);
+    neighbor_discovery(context, host, (mac, hardware), (own, to), solicit)
 }
 
+/// Sends a message between two hardware addresses and two IPv6 addresses.
 fn neighbor_discovery<H: Host>(
     context: &mut Context,
     host: &mut H,
-    mac: [u8; 6],
-    own: Ipv6Addr,
-    to: Ipv6Addr,
+    (from, hardware): ([u8; 6], [u8; 6]),
+    (own, to): (Ipv6Addr, Ipv6Addr),
     message: NdiscRepr<'_>,
 ) -> bool {
     let icmp = Icmpv6Repr::Ndisc(message);
@@ -100,11 +151,9 @@ fn neighbor_discovery<H: Host>(
         payload_len: icmp.buffer_len(),
         hop_limit: 255,
     };
-    // RFC 2464, 7: a multicast group's hardware address.
-    let [.., a, b, c, d] = to.octets();
     let ethernet = EthernetRepr {
-        src_addr: EthernetAddress(mac),
-        dst_addr: EthernetAddress([0x33, 0x33, a, b, c, d]),
+        src_addr: EthernetAddress(from),
+        dst_addr: EthernetAddress(hardware),
         ethertype: EthernetProtocol::Ipv6,
     };
     let len = ethernet.buffer_len() + ip.buffer_len() + icmp.buffer_len();

@@ -2,13 +2,16 @@
 //!
 //! IPv4 is fixed or comes by DHCP (RFC 2131, smoltcp's client); IPv6 has a link-local address and
 //! others by router advertisements or fixed. What is gained is announced, so that the first
-//! client does not wait for an address resolution of its own.
+//! client does not wait for an address resolution of its own. An IPv6 address is used at once and
+//! looked for elsewhere meanwhile (RFC 4429).
 
 mod announce;
+mod neighbor;
 mod slaac;
 
 use crate::context::Context;
 use crate::host::Host;
+use crate::internet::Limit;
 use crate::link::Link;
 use alloc::boxed::Box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,12 +20,20 @@ use slaac::Slaac;
 use smoltcp::iface::{SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::dhcpv4;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
+use smoltcp::wire::{
+    EthernetAddress, HardwareAddress, IpCidr, Ipv4Cidr, Ipv6Cidr, NdiscNeighborFlags,
+};
 
 /// Announcements of one address (RFC 5227, 2.3; RFC 4861, 7.2.6).
 const ANNOUNCEMENTS: u8 = 2;
 /// Time between them.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+/// How long another has to object to an address of ours (RFC 4861, 10: RETRANS_TIMER).
+const OBJECTION: Duration = Duration::from_secs(1);
+/// Answers to who asks for our hardware address: a thousand in a second.
+const ANSWERS: Limit = Limit::new(Duration::from_millis(1), 200);
+/// Lines in the log about other hosts.
+const COMPLAINTS: Limit = Limit::new(Duration::from_secs(60), 2);
 /// Time to the next attempt when the transmit ring was full.
 const RETRY: Duration = Duration::from_millis(10);
 /// Announcements that can be due at once: as many as smoltcp holds addresses.
@@ -32,14 +43,24 @@ const MOST: usize = 8;
 #[derive(Clone, Copy)]
 struct Announcement {
     address: IpAddr,
+    /// Others are to be asked first whether they have it.
+    asks: bool,
     left: u8,
     at: Instant,
+}
+
+impl Announcement {
+    /// Another may still object.
+    fn is_tentative(&self) -> bool {
+        self.address.is_ipv6() && self.left == ANNOUNCEMENTS
+    }
 }
 
 struct Dhcp {
     set: SocketSet<'static>,
     handle: SocketHandle,
     lease: Option<Ipv4Cidr>,
+    server: Option<Ipv4Addr>,
 }
 
 /// The addresses.
@@ -49,6 +70,10 @@ pub(crate) struct Addresses {
     dhcp: Option<Dhcp>,
     slaac: Option<Slaac>,
     announcements: [Option<Announcement>; MOST],
+    answers: Limit,
+    complaints: Limit,
+    /// When our IPv4 address was defended last.
+    defended: Instant,
     /// When there is something to do, if ever.
     next: Option<Instant>,
 }
@@ -68,6 +93,9 @@ impl Addresses {
             dhcp: None,
             slaac: None,
             announcements: [None; MOST],
+            answers: ANSWERS,
+            complaints: COMPLAINTS,
+            defended: Instant::ZERO,
             next: Some(now),
         };
         match ipv4 {
@@ -84,6 +112,7 @@ impl Addresses {
                     set,
                     handle,
                     lease: None,
+                    server: None,
                 });
             }
         }
@@ -140,7 +169,7 @@ impl Addresses {
         now: Instant,
     ) {
         let Some(dhcp) = &mut self.dhcp else {
-            context.stray(frame, host, now);
+            context.service.stats.dropped.ignored += 1;
             return;
         };
         let mut link = Link {
@@ -210,7 +239,10 @@ impl Addresses {
         let lease = match socket.poll() {
             None => return,
             Some(dhcpv4::Event::Deconfigured) => None,
-            Some(dhcpv4::Event::Configured(config)) => Some((config.address, config.router)),
+            Some(dhcpv4::Event::Configured(config)) => {
+                dhcp.server = Some(config.server.address);
+                Some((config.address, config.router))
+            }
         };
         let old = dhcp.lease.take();
         dhcp.lease = lease.map(|lease| lease.0);
@@ -237,9 +269,19 @@ impl Addresses {
                 *slot = None;
                 continue;
             }
+            let mac = self.mac;
             let sent = match announcement.address {
-                IpAddr::V4(own) => announce::arp_announce(context, host, self.mac, own),
-                IpAddr::V6(own) => announce::neighbor_advert(context, host, self.mac, own),
+                IpAddr::V4(own) => announce::arp_announce(context, host, mac, own),
+                IpAddr::V6(own) if announcement.asks => {
+                    let sent = announce::duplicate_solicit(context, host, mac, own);
+                    announcement.asks = !sent;
+                    announcement.at = now + if sent { OBJECTION } else { RETRY };
+                    continue;
+                }
+                IpAddr::V6(own) => {
+                    let flags = NdiscNeighborFlags::OVERRIDE;
+                    announce::neighbor_advert(context, host, mac, own, flags, None)
+                }
             };
             announcement.at = now + if sent { ANNOUNCE_EVERY } else { RETRY };
             announcement.left -= u8::from(sent);
@@ -292,6 +334,7 @@ impl Addresses {
         if let Some(slot) = self.announcements.iter_mut().find(|slot| slot.is_none()) {
             *slot = Some(Announcement {
                 address: gained.address().into(),
+                asks: matches!(gained, IpCidr::Ipv6(_)),
                 left: ANNOUNCEMENTS,
                 at: now,
             });

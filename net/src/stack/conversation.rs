@@ -5,7 +5,7 @@ use super::{BUSY, CLOSING, HALF_OPEN, IDLE, STALL, Stack};
 use crate::acknowledge;
 use crate::flow::{Fate, RETRANSMIT, SOONEST, Stage};
 use crate::host::Host;
-use crate::segment::Segment;
+use crate::segment::{Refusal, Segment};
 use crate::table::Target;
 use crate::time_wait::{Record, Verdict};
 use smoltcp::time::Instant;
@@ -37,15 +37,15 @@ impl Stack {
                     self.forget(record);
                     self.accept(hash, Some(last), segment, frame, host, now);
                 }
-                Verdict::Reopen => self.context.stray(frame, host, now),
+                Verdict::Reopen => self.stray(frame, host, now),
             },
-            None if segment.tuple.is_martian() => {
-                self.context.service.stats.dropped.ignored += 1;
-            }
+            None if self.is_broadcast(segment.tuple.remote) => self.refuse(Refusal::Martian),
             None if segment.flags.opens() && self.serves(segment) => {
                 self.accept(hash, None, segment, frame, host, now);
             }
-            None => self.context.stray(frame, host, now),
+            // A reset is not answered (RFC 9293, 3.10.7.1).
+            None if segment.flags.rst() => self.refuse(Refusal::Ignored),
+            None => self.stray(frame, host, now),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod conversation;
+mod internet;
 mod timers;
 
 use crate::address::Addresses;
@@ -10,6 +11,7 @@ use crate::context::Context;
 use crate::deadlines::Deadlines;
 use crate::host::Host;
 use crate::http::date::Date;
+use crate::internet::Fragments;
 use crate::order::Order;
 use crate::pool::Pool;
 use crate::segment::{self, Class, Refusal};
@@ -22,6 +24,7 @@ use crate::text::Text;
 use crate::time_wait::TimeWait;
 use alloc::collections::VecDeque;
 use alloc::vec;
+use internet::Internet;
 use siphasher::sip::SipHasher13;
 use smoltcp::time::{Duration, Instant};
 
@@ -47,6 +50,7 @@ pub struct Stack {
     port: u16,
     context: Context,
     addresses: Addresses,
+    internet: Internet,
     table: Table,
     sequence: Sequence,
     pool: Pool,
@@ -100,6 +104,10 @@ impl Stack {
             port: config.port,
             context,
             addresses,
+            internet: Internet::new(
+                Fragments::places(config.memory),
+                SipHasher13::new_with_key(sequence_key),
+            ),
             table: Table::new(plan.flows + plan.records, table_key),
             sequence: Sequence::new(sequence_key),
             pool: Pool::new(plan.class, plan.flows).map_err(full)?,
@@ -132,33 +140,50 @@ impl Stack {
         let stats = &mut self.context.service.stats;
         stats.frames_in += 1;
         stats.bytes_in += frame.len() as u64;
-        match segment::classify(frame, checksum_verified, self.mac) {
+        self.sort(frame, checksum_verified, host, now);
+        self.tally();
+    }
+
+    /// Gives a frame to whom it is for.
+    fn sort(&mut self, frame: &[u8], verified: bool, host: &mut impl Host, now: Instant) {
+        match segment::classify(frame, verified, self.mac) {
             Class::Tcp(segment) => self.segment(&segment, frame, host, now),
             Class::Dhcp => self.addresses.dhcp(&mut self.context, frame, host, now),
-            Class::Neighbor => self.context.neighbor(frame, host, now),
+            Class::Arp => self.addresses.arp(&mut self.context, frame, host, now),
+            Class::Neighbor(start) => {
+                self.addresses
+                    .neighbor(&mut self.context, frame, start, host, now);
+            }
             Class::RouterAdvert(start) => {
                 self.addresses
                     .router_advert(&mut self.context, frame, start, now);
             }
-            Class::Other => self.context.stray(frame, host, now),
-            Class::Refused(refusal) => {
-                let dropped = &mut stats.dropped;
-                *match refusal {
-                    Refusal::Malformed => &mut dropped.malformed,
-                    Refusal::Checksum => &mut dropped.checksum,
-                    Refusal::NotForUs => &mut dropped.not_for_us,
-                    Refusal::Fragment => &mut dropped.fragment,
-                    Refusal::Ignored => &mut dropped.ignored,
-                } += 1;
-            }
+            Class::Icmp(start, end) => self.icmp(frame, (start, end), host, now),
+            Class::Other => self.stray(frame, host, now),
+            Class::Dressed => self.undress(frame, verified, host, now),
+            Class::Refused(refusal) => self.refuse(refusal),
         }
-        self.tally();
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let dropped = &mut self.context.service.stats.dropped;
+        *match refusal {
+            Refusal::Malformed => &mut dropped.malformed,
+            Refusal::Checksum => &mut dropped.checksum,
+            Refusal::NotForUs => &mut dropped.not_for_us,
+            Refusal::Vlan => &mut dropped.vlan,
+            Refusal::Martian => &mut dropped.martian,
+            Refusal::Ignored => &mut dropped.ignored,
+        } += 1;
     }
 
     /// Does what is due, within a bound. True: there is more to do right now.
     pub fn timers(&mut self, host: &mut impl Host, now: Instant) -> bool {
         if self.addresses.next().is_some_and(|next| next <= now) {
             self.addresses.run(&mut self.context, host, now);
+        }
+        if self.internet.next().is_some_and(|next| next <= now) {
+            self.give_up_pieces(host, now);
         }
         self.retry_stalled(host, now);
         let mut more = self.forget_records(now);
@@ -173,6 +198,7 @@ impl Stack {
     pub fn deadline(&self) -> Option<Instant> {
         [
             self.addresses.next(),
+            self.internet.next(),
             self.deadlines.next(),
             self.time_wait.next(),
             self.drain_by,
