@@ -492,3 +492,6 @@ impl<H: Hal, T: Transport> fmt::Debug for VirtioNet<H, T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -301,6 +301,12 @@ impl<H: Hal> Queue<H> {
         self.ledger.holds()
     }
 
+    /// The ledger, to spoil it.
+    #[cfg(test)]
+    pub fn ledger(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
     /// Indices and counters.
     pub fn stats(&self) -> RingStats {
         self.ledger.stats(self.pool.returned())

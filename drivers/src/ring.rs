@@ -205,3 +205,6 @@ impl<H: Hal> Shared for RingMemory<H> {
         (self.fence)();
     }
 }
+
+#[cfg(test)]
+mod tests;

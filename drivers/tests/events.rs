@@ -3,6 +3,7 @@
 use quartz_abi::{Event, EventKind};
 use quartz_drivers::model::{Attributes, Fault, Tamper, Town};
 use std::cell::RefCell;
+use virtio_drivers::transport::DeviceStatus;
 
 thread_local! {
     static EVENTS: RefCell<Vec<Event>> = const { RefCell::new(Vec::new()) };
@@ -69,6 +70,31 @@ fn a_lie_and_its_reset() {
         panic!("{events:?}");
     };
     assert_eq!((reset.a, reset.b), (1, 1));
+}
+
+#[test]
+fn a_reset_tells_why() {
+    type Commit = fn(&mut Town);
+    let causes: [(u64, Commit); 6] = [
+        (1, |t| t.rig.host.tamper(1, Tamper::Len(u32::MAX))),
+        (2, |t| {
+            t.rig.host.set_status_bits(DeviceStatus::DEVICE_NEEDS_RESET)
+        }),
+        (3, |t| t.rig.host.reset_itself()),
+        (4, |t| t.rig.host.inflict(Fault::Gone)),
+        (5, |t| t.rig.host.inflict(Fault::TransmitFrozen)),
+        (6, |t| t.rig.host.inflict(Fault::ReceiveFrozen)),
+    ];
+    for (code, commit) in causes {
+        let mut town = town();
+        commit(&mut town);
+        let first = (0..20).find_map(|_| {
+            town.beat().expect("one reset is not the end");
+            of(EventKind::Reset, &take()).first().copied()
+        });
+        let reset = first.unwrap_or_else(|| panic!("{code}: no reset"));
+        assert_eq!((reset.a, reset.b), (code, 1));
+    }
 }
 
 #[test]

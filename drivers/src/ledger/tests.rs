@@ -335,3 +335,29 @@ fn credits_over_a_reset() {
     ids.sort_unstable();
     assert_eq!(ids, [0, 1, 2, 3]);
 }
+
+/// The slow look finds what cannot happen.
+#[test]
+fn books_that_do_not_balance() {
+    let mut ledger = Ledger::new(4);
+    for _ in 0..3 {
+        let credit = ledger.take_free().expect("there are four");
+        let _ = ledger.post(credit);
+    }
+    ledger.publish();
+    ledger.observe(RingIndex::new(1)).expect("true");
+    let breaks: [fn(&mut Ledger); 6] = [
+        Ledger::lose_one,
+        |l| l.owners[3] = 1,
+        |l| l.written = l.written.plus(2),
+        |l| l.published = l.published.plus(1),
+        |l| l.seen = l.seen.plus(3),
+        |l| l.free.extend([0, 1].map(super::Credit)),
+    ];
+    for (nth, spoil) in breaks.into_iter().enumerate() {
+        let mut spoilt = ledger.clone();
+        assert!(spoilt.holds());
+        spoil(&mut spoilt);
+        assert!(!spoilt.holds(), "{nth}: {spoilt:?}");
+    }
+}

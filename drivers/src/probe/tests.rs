@@ -37,7 +37,9 @@ struct Story {
     ring: bool,
     /// Whether the stack knows a gateway to ask.
     asks: bool,
+    waiting: bool,
     sent_all: bool,
+    can_receive: bool,
     link_up: bool,
     probes: u32,
     verdicts: Vec<(u64, Verdict)>,
@@ -52,7 +54,9 @@ impl Story {
             gateway: true,
             ring: true,
             asks: true,
+            waiting: false,
             sent_all: true,
+            can_receive: true,
             link_up: true,
             probes: 0,
             verdicts: Vec::new(),
@@ -78,9 +82,9 @@ impl Story {
             let verdict = self.probe.tick(View {
                 now: self.now,
                 received: self.received,
-                waiting: false,
+                waiting: self.waiting,
                 sent_all: self.sent_all,
-                can_receive: true,
+                can_receive: self.can_receive,
                 link_up: self.link_up,
             });
             if verdict != Verdict::Fine {
@@ -211,7 +215,9 @@ fn other_traffic_is_proof_of_life() {
 #[test]
 fn a_probe_that_was_not_sent_is_no_evidence() {
     for change in [
+        |s: &mut Story| s.waiting = true,
         |s: &mut Story| s.sent_all = false,
+        |s: &mut Story| s.can_receive = false,
         |s: &mut Story| s.link_up = false,
         |s: &mut Story| s.asks = false,
     ] {
@@ -222,6 +228,24 @@ fn a_probe_that_was_not_sent_is_no_evidence() {
         story.pass(1000, 0);
         assert_eq!(story.verdicts, []);
     }
+}
+
+/// Each question goes out, and the link is gone before the reply.
+#[test]
+fn a_link_that_flaps_is_no_dead_ring() {
+    let mut story = Story::new();
+    story.pass(100, 0);
+    story.gateway = false;
+    for _ in 0..50 {
+        story.link_up = true;
+        let probes = story.probes;
+        while story.probes == probes {
+            story.pass(1, 0);
+        }
+        story.link_up = false;
+        story.pass(5, 0);
+    }
+    assert_eq!(story.verdicts, []);
 }
 
 #[test]

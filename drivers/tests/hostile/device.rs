@@ -181,21 +181,22 @@ fn devices_that_come_and_go() {
 }
 
 /// Only a modern device has `FEATURES_OK` and `VERSION_1`.
+pub const MODERN: &[Class] = &[
+    class(
+        "it refuses the features",
+        Cost::End(|g| g.error == Some(NetError::FeaturesRefused)),
+        |t| break_then_reset(t, Fault::RefusesFeatures),
+    ),
+    class(
+        "it is not modern any more",
+        Cost::End(|g| g.error == Some(NetError::NotModern)),
+        |t| change(t, |a| a.features &= !feature::VERSION_1),
+    ),
+];
+
 #[test]
 fn modern_devices_that_refuse() {
-    let classes = [
-        class(
-            "it refuses the features",
-            Cost::End(|g| g.error == Some(NetError::FeaturesRefused)),
-            |t| break_then_reset(t, Fault::RefusesFeatures),
-        ),
-        class(
-            "it is not modern any more",
-            Cost::End(|g| g.error == Some(NetError::NotModern)),
-            |t| change(t, |a| a.features &= !feature::VERSION_1),
-        ),
-    ];
-    for class in &classes {
+    for class in MODERN {
         trial("modern", &Attributes::tap(false), class);
     }
 }

@@ -182,6 +182,16 @@ mod tests {
         }
     }
 
+    /// The page that lists the faults knows each of them, and how many there are.
+    #[test]
+    fn the_page_is_true() {
+        let page = include_str!("../../../docs/ring.md");
+        for (_, name) in Fault::ALL {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        assert!(page.contains(&format!("commits {} kinds of fault", Fault::ALL.len())));
+    }
+
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         let error = "frozn".parse::<Fault>().unwrap_err().to_string();

@@ -25,6 +25,12 @@ const KEPT: usize = 3;
 /// Frames in a second that make a wire busy: more than some stray ARP.
 const BUSY: u64 = 10;
 
+/// A soak of this length has to prove something: that many frames, and each ring's indices round
+/// their 65,536 that often. A slower machine needs a longer one.
+const LONG: Duration = Duration::from_secs(20 * 60);
+const FRAMES: u64 = 5_000_000;
+const WRAPS: u64 = 50;
+
 /// Looks at every sample.
 pub struct Judge {
     /// Where evidence goes.
@@ -127,6 +133,20 @@ impl Judge {
                 idle.rx.gap, idle.rx.size
             ));
         }
+        if idle.tx.gap.wrapping_add(idle.tx.free) != idle.tx.size {
+            failures.push(format!(
+                "transmit descriptors were lost: gap {} and {} free of {} at idle",
+                idle.tx.gap, idle.tx.free, idle.tx.size
+            ));
+        }
+        let frames = idle.rx.harvested + idle.tx.posted;
+        let wraps = [idle.rx.posted / 65_536, idle.tx.posted / 65_536];
+        if idle.at >= LONG && (frames < FRAMES || wraps.iter().any(|n| *n < WRAPS)) {
+            failures.push(format!(
+                "too little load to prove anything: {frames} frames, {} and {} wraps",
+                wraps[0], wraps[1]
+            ));
+        }
         for (ring, name) in [(&idle.rx, "rx"), (&idle.tx, "tx")] {
             for (count, what) in [
                 (ring.missed_interrupts, "missed interrupts"),
@@ -152,9 +172,9 @@ impl Judge {
             "requests": idle.requests,
             "requests_by_wrk": load.requests,
             "aborted_clients": load.aborted,
-            "frames": idle.rx.harvested + idle.tx.posted,
-            "rx_wraps": idle.rx.posted / 65_536,
-            "tx_wraps": idle.tx.posted / 65_536,
+            "frames": frames,
+            "rx_wraps": wraps[0],
+            "tx_wraps": wraps[1],
             "gap_at_idle": idle.rx.gap,
             "ring_size": idle.rx.size,
             "stalled_seconds": self.stalled,
@@ -263,6 +283,11 @@ mod tests {
         Sample {
             answered: true,
             rx,
+            tx: RingStats {
+                size: 256,
+                free: 256,
+                ..RingStats::default()
+            },
             ..Sample::default()
         }
     }
@@ -279,6 +304,9 @@ mod tests {
 
         let mut lost = idle();
         lost.rx.gap = 255;
+        assert!(failures(&lost, &load, None)[0].contains("descriptors were lost"));
+        lost = idle();
+        lost.tx.free -= 1;
         assert!(failures(&lost, &load, None)[0].contains("descriptors were lost"));
         for flaw in [
             |r: &mut RingStats| r.missed_interrupts = 1,
@@ -302,6 +330,28 @@ mod tests {
             failures(&idle(), &load, Some("it panicked".into())).len(),
             1
         );
+    }
+
+    #[test]
+    fn a_long_soak_has_to_carry_something() {
+        let load = Outcome::default();
+        let mut end = idle();
+        (end.rx.harvested, end.rx.posted) = (3_300_000, 3_300_256);
+        end.tx.posted = 3_300_000;
+        end.at = LONG;
+        assert!(failures(&end, &load, None).is_empty());
+        for less in [
+            |s: &mut Sample| s.rx.harvested = 1_000_000,
+            |s: &mut Sample| s.rx.posted = 50 * 65_536 - 1,
+            |s: &mut Sample| s.tx.posted = 50 * 65_536 - 1,
+        ] {
+            let mut idler = end.clone();
+            less(&mut idler);
+            assert!(failures(&idler, &load, None)[0].contains("too little load"));
+            // A short one says nothing about it.
+            idler.at = LONG - Duration::from_secs(1);
+            assert!(failures(&idler, &load, None).is_empty());
+        }
     }
 
     #[test]

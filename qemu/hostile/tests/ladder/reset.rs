@@ -26,6 +26,17 @@ fn ask_for_reset(guest: &mut Guest) -> Box<dyn Fn() -> bool> {
     Box::new(|| true)
 }
 
+/// It forgets everything, and then interrupts over and over for what is forgotten.
+fn interrupt_after_reset(guest: &mut Guest) -> Box<dyn Fn() -> bool> {
+    let board = guest.machine.backend.board().clone();
+    let committed = move || board.committed(Fault::InterruptStorm, Queue::Rx);
+    let before = committed();
+    guest.machine.qtest().write32(STATUS, 0);
+    let order = Order::times(Fault::InterruptStorm, Queue::Rx, 2000);
+    guest.machine.backend.inject(order);
+    Box::new(move || committed() >= before + 500)
+}
+
 fn reset(setup: Setup) {
     let mut guest = Guest::boot(setup);
     for _ in 0..2 {
@@ -34,6 +45,16 @@ fn reset(setup: Setup) {
         trial(&mut guest, name, cost, RECOVERY, &RESETS, reset_itself);
         let name = "device that asks for a reset";
         trial(&mut guest, name, cost, RECOVERY, &RESETS, ask_for_reset);
+        let name = "interrupts after a reset";
+        let counters = [(Queue::Rx, "resets"), (Queue::Rx, "spurious")];
+        trial(
+            &mut guest,
+            name,
+            cost,
+            RECOVERY,
+            &counters,
+            interrupt_after_reset,
+        );
     }
     assert_eq!(guest.machine.qtest().read32(CARD + 8), 1);
 }
