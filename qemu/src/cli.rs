@@ -23,7 +23,10 @@ pub struct Cli {
 pub enum Command {
     /// Make a site image out of a directory
     ///
-    /// The image is a plain tar with the directory's files, the same bytes for the same directory.
+    /// The image is a tar of the files with an index in front, the same bytes for the same files.
+    /// Text is compressed with gzip and brotli where that makes it smaller. `_headers` and
+    /// `_redirects` hold the site's own rules, as on Netlify and Cloudflare Pages. Links to pages
+    /// that are not there are named.
     Pack(PackArgs),
     /// Start a guest, serve until Ctrl-C, then drain and stop
     ///
@@ -48,9 +51,9 @@ pub enum Command {
 /// What `quartz pack` takes.
 #[derive(Args, Debug)]
 pub struct PackArgs {
-    /// The directory with the site
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
+    /// The site: a directory, or a tar archive
+    #[arg(value_name = "DIR|FILE")]
+    pub site: PathBuf,
     /// Where to write the image; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = "site.tar")]
     pub output: PathBuf,
@@ -59,6 +62,12 @@ pub struct PackArgs {
     /// Names that begin with a dot (.git, .env) are left out otherwise, except .well-known.
     #[arg(long)]
     pub hidden: bool,
+    /// Do not compress anything
+    #[arg(long)]
+    pub no_compress: bool,
+    /// Print the figures as JSON to standard output (to standard error with `-o -`)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `quartz run` takes.

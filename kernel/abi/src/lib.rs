@@ -1,11 +1,12 @@
 //! What the guest and the programs outside it agree on, byte for byte.
 //!
 //! Owns the documented formats: the guest's command line, its exit codes, the ring figures that
-//! `/stats.json` carries, and the black box. Both sides link this crate, so neither can drift.
-//! It never does anything: no device, no clock, no allocation, no unsafe code.
+//! `/stats.json` carries, the black box, and the site's image. Both sides link this crate, so neither
+//! can drift. It never does anything: no device, no clock, no unsafe code.
 #![no_std]
 #![deny(unsafe_code)]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -13,6 +14,7 @@ pub mod blackbox;
 pub mod cmdline;
 pub mod exit;
 pub mod ring;
+pub mod site;
 
 pub use blackbox::{BlackBox, BlackBoxError, Event, EventKind};
 pub use cmdline::{CommandLine, CommandLineError};

@@ -333,7 +333,11 @@ fn a_site_that_cannot_be_served_is_told() {
     std::os::unix::fs::symlink("/etc/hostname", link).unwrap();
     let words = ["symbolic link", "out of the site"];
     fails(quartz_run().arg("--site").arg(folder.path()), 1, &words);
-    let output = fails(quartz().arg("pack").arg(kernel()), 1, &["is no directory"]);
+    let output = fails(
+        quartz().arg("pack").arg(kernel()),
+        1,
+        &["not a tar archive"],
+    );
     assert!(output.stdout.is_empty());
 }
 
