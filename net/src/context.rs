@@ -3,6 +3,7 @@
 use crate::host::Host;
 use crate::internet::LARGEST;
 use crate::link::{Link, Nothing, Wire};
+use crate::outbox::Blocks;
 use crate::segment::{ETHERNET, IPV6, Segment};
 use crate::service::Service;
 use alloc::boxed::Box;
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub wire: Wire,
     /// The site and the counters.
     pub service: Service,
+    /// Memory for what connections generate.
+    pub blocks: Blocks,
     /// Where a packet is put to be changed before smoltcp sees it.
     pub desk: Box<[u8]>,
 }
@@ -33,6 +36,7 @@ impl Context {
         mtu: usize,
         offload: bool,
         service: Service,
+        blocks: Blocks,
         seed: u64,
         now: Instant,
     ) -> Context {
@@ -48,6 +52,7 @@ impl Context {
             internet: interface(HardwareAddress::Ip, Medium::Ip),
             wire,
             service,
+            blocks,
             desk: vec![0; mtu.max(IPV6 + LARGEST)].into_boxed_slice(),
         }
     }
@@ -103,19 +108,18 @@ impl Context {
         }
     }
 
-    /// A copy of a frame's packet in which `shift` is taken from the acknowledgement of its
-    /// segment. `None`: it is longer than the link allows.
-    pub fn shifted<'a>(
+    /// A copy of a frame's packet with another acknowledgement number in its segment. `None`: it
+    /// is longer than the link allows.
+    pub fn with_ack<'a>(
         desk: &'a mut [u8],
         frame: &[u8],
         segment: &Segment,
-        shift: u32,
+        ack: u32,
     ) -> Option<&'a [u8]> {
         let packet = &frame[ETHERNET..];
         let copy = desk.get_mut(..packet.len())?;
         copy.copy_from_slice(packet);
         let at = segment.start - ETHERNET + 8;
-        let ack = segment.ack.wrapping_sub(shift);
         copy[at..at + 4].copy_from_slice(&ack.to_be_bytes());
         Some(copy)
     }

@@ -32,6 +32,7 @@ impl Deadlines {
     }
 
     /// The time of `member`'s entry.
+    #[cfg(test)]
     pub fn get(&self, member: u32) -> Option<Instant> {
         match self.place.get(member as usize) {
             Some(&place) if place != ABSENT => Some(self.heap[place as usize].0),

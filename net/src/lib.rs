@@ -1,13 +1,15 @@
 //! Net: connections, HTTP and the site.
 //!
 //! Owns everything from an Ethernet frame to a file's bytes: addresses, the flow table, TIME-WAIT,
-//! admission, HTTP, the site in its tar image, and the counters. smoltcp is the TCP engine.
+//! admission, HTTP, the site in its tar image, and the counters. smoltcp is the engine for
+//! handshakes, the receiving half of TCP and everything around it; the sending half is ours.
 //! It never touches hardware, never reads a clock (the time comes with each call), never waits,
 //! and has no unsafe code.
 //!
 //! One frame's way: `segment` looks at it, `table` finds its connection, `flow` gives it to
-//! that connection's socket and lets `http` read and answer, and what there is to say goes out
-//! through `link` before the next frame is looked at. So an acknowledgement rides on its answer.
+//! that connection's socket and lets `http` read and answer into its `outbox`; `sender` says what
+//! of that may be sent, and it goes out through `link` before the next frame is looked at. So an
+//! acknowledgement rides on its answer.
 //!
 //! Everything is bounded and reserved in [`Stack::new`]: connections and their buffers (`pool`),
 //! the table, deadlines, records of closed connections (`time_wait`). A request allocates
@@ -27,13 +29,16 @@ mod context;
 mod deadlines;
 mod endpoints;
 mod flow;
+mod frame;
 mod host;
 mod http;
 mod internet;
 mod link;
 mod order;
+mod outbox;
 mod pool;
 mod segment;
+mod sender;
 mod sequence;
 mod service;
 mod site;

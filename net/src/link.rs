@@ -7,23 +7,22 @@
 //! no room is dropped and counted, as on a lossy link.
 
 use crate::checksum;
+use crate::frame::{self, Head};
 use crate::host::Host;
-use crate::segment::{self, Flags};
+use crate::segment;
 use crate::sequence::Numbering;
 use alloc::boxed::Box;
 use alloc::vec;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-/// What is known of the last TCP segment that went out.
+/// What is known of the last TCP segment that smoltcp wrote.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    /// Its control bits.
-    pub flags: Flags,
-    /// Its sequence number.
-    pub seq: u32,
-    /// Bytes of data in it.
-    pub payload: usize,
+    /// Its acknowledgement number.
+    pub ack: u32,
+    /// Its window.
+    pub window: u16,
 }
 
 /// State of the link that outlives a frame.
@@ -35,7 +34,9 @@ pub(crate) struct Wire {
     sink: Box<[u8]>,
     /// How the segments that smoltcp writes now are numbered.
     pub numbering: Numbering,
-    /// The last TCP segment sent since the note was cleared.
+    /// What smoltcp writes now is read and not sent: the connection says it in its own words.
+    pub hold: bool,
+    /// The last TCP segment that smoltcp wrote since the note was cleared.
     pub sent: Option<Sent>,
     /// smoltcp was told that the transmit ring is full.
     pub exhausted: bool,
@@ -57,6 +58,7 @@ impl Wire {
             offload,
             sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
             numbering: Numbering::Plain,
+            hold: false,
             sent: None,
             exhausted: false,
             frames_out: 0,
@@ -90,6 +92,31 @@ impl Wire {
         capabilities
     }
 
+    /// Sends a segment of ours with `len` bytes of data, which `fill` writes. False: the ring is
+    /// full.
+    pub fn say<H: Host>(
+        &mut self,
+        host: &mut H,
+        head: &Head<'_>,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        let (own, offload) = (self.mac, self.offload);
+        let start = frame::data_at(head.tuple);
+        let sent = host.transmit(start + len, |bytes| {
+            fill(&mut bytes[start..]);
+            frame::seal(bytes, own, head, offload);
+        });
+        match sent {
+            Some(()) => {
+                self.frames_out += 1;
+                self.bytes_out += (start + len) as u64;
+            }
+            None => self.ring_full += 1,
+        }
+        sent.is_some()
+    }
+
     /// Sends a frame that `fill` writes. `None`: the ring is full.
     pub fn send<H: Host, R>(
         &mut self,
@@ -120,16 +147,24 @@ impl Wire {
 fn seal(frame: &mut [u8], numbering: &mut Numbering, offload: bool) -> Option<Sent> {
     let (start, source, destination) = segment::outgoing(frame)?;
     let tcp = &mut frame[start..];
-    let seq = numbering.outgoing(u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]));
+    let seq = numbering.outgoing(word(tcp, 4));
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     if !offload {
         checksum::fill(tcp, source, destination);
     }
-    Some(Sent {
-        flags: Flags(tcp[13]),
-        seq,
-        payload: tcp.len() - usize::from(tcp[12] >> 4) * 4,
-    })
+    Some(note(tcp))
+}
+
+/// What there is to know of a segment.
+fn note(tcp: &[u8]) -> Sent {
+    Sent {
+        ack: word(tcp, 8),
+        window: u16::from_be_bytes([tcp[14], tcp[15]]),
+    }
+}
+
+fn word(tcp: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]])
 }
 
 /// The device for one call of smoltcp.
@@ -165,7 +200,7 @@ impl<H: Host> Device for Link<'_, H> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Transmit<'_, H>> {
-        if !self.host.can_transmit() {
+        if !self.wire.hold && !self.host.can_transmit() {
             self.wire.exhausted = true;
             return None;
         }
@@ -202,6 +237,12 @@ pub(crate) struct Transmit<'a, H> {
 
 impl<H: Host> TxToken for Transmit<'_, H> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        if self.wire.hold {
+            let packet = &mut self.wire.sink[..len];
+            let result = f(packet);
+            self.wire.sent = segment::held(packet).map(note);
+            return result;
+        }
         // `fill` is called at most once: by the host, or here if the host has no room.
         let mut fill = Some(f);
         let own = self.wire.mac;

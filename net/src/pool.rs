@@ -1,5 +1,5 @@
 //! Connections in slots. All memory is reserved at boot, touched when a slot is first used, and
-//! never given back: a slot is recycled with its socket and buffers.
+//! never given back: a slot is recycled with its socket and buffer.
 
 use crate::flow::Flow;
 use alloc::boxed::Box;
@@ -12,18 +12,10 @@ use core::slice;
 use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::socket::tcp;
 
-/// Sizes of a connection's buffers, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BufferClass {
-    /// Received bytes that nobody has read; bounds a request's head.
-    pub rx: usize,
-    /// Bytes sent and not acknowledged; bounds what is in flight.
-    pub tx: usize,
-}
-
-/// The slots of one class.
+/// The slots.
 pub(crate) struct Pool {
-    class: BufferClass,
+    /// Bytes of a receive buffer.
+    buffer: usize,
     /// Slots used at least once.
     flows: Vec<Flow>,
     /// Of those the free ones. The last freed goes first: its memory is warm.
@@ -37,26 +29,26 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Reserves memory for `limit` connections.
+    /// Reserves memory for `limit` connections with receive buffers of `buffer` bytes.
     ///
     /// # Errors
     /// When the heap cannot give it.
-    pub fn new(class: BufferClass, limit: usize) -> Result<Pool, TryReserveError> {
+    pub fn new(buffer: usize, limit: usize) -> Result<Pool, TryReserveError> {
         let mut flows = Vec::new();
         flows.try_reserve_exact(limit)?;
         let mut free = Vec::new();
         free.try_reserve_exact(limit)?;
         Ok(Pool {
-            class,
+            buffer,
             flows,
             free,
-            bytes: reserve(limit * (class.rx + class.tx))?,
+            bytes: reserve(limit * buffer)?,
             sockets: reserve(limit)?,
-            blank: vec![0; class.rx.max(class.tx)].into_boxed_slice(),
+            blank: vec![0; buffer].into_boxed_slice(),
         })
     }
 
-    /// Bytes that one connection takes, beside its buffers.
+    /// Bytes that one connection takes, beside its buffer.
     pub const fn cost() -> usize {
         size_of::<Flow>() + size_of::<u32>() + size_of::<SocketStorage<'static>>()
     }
@@ -68,12 +60,12 @@ impl Pool {
         }
         let (storage, sockets) = mem::take(&mut self.sockets).split_first_mut()?;
         self.sockets = sockets;
-        let rx = self.buffer(self.class.rx)?;
-        let tx = self.buffer(self.class.tx)?;
+        let rx = self.buffer()?;
         let mut set = SocketSet::new(slice::from_mut(storage.write(SocketStorage::EMPTY)));
         let handle = set.add(tcp::Socket::new(
             tcp::SocketBuffer::new(rx),
-            tcp::SocketBuffer::new(tx),
+            // What is sent lies elsewhere.
+            tcp::SocketBuffer::new(&mut [][..]),
         ));
         self.flows.push(Flow::new(set, handle));
         Some(self.flows.len() as u32 - 1)
@@ -84,10 +76,10 @@ impl Pool {
         self.free.push(index);
     }
 
-    fn buffer(&mut self, len: usize) -> Option<&'static mut [u8]> {
-        let (buffer, rest) = mem::take(&mut self.bytes).split_at_mut_checked(len)?;
+    fn buffer(&mut self) -> Option<&'static mut [u8]> {
+        let (buffer, rest) = mem::take(&mut self.bytes).split_at_mut_checked(self.buffer)?;
         self.bytes = rest;
-        Some(buffer.write_copy_of_slice(&self.blank[..len]))
+        Some(buffer.write_copy_of_slice(&self.blank))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::checksum;
 use crate::internet::is_extension;
+use crate::sender::Peer;
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use siphasher::sip::SipHasher13;
@@ -110,11 +111,14 @@ fn is_martian(source: u128, destination: u128) -> bool {
 pub(crate) struct Flags(pub u8);
 
 impl Flags {
-    const FIN: u8 = 0x01;
+    /// The sender has said everything.
+    pub const FIN: u8 = 0x01;
     const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
-    const PSH: u8 = 0x08;
-    const ACK: u8 = 0x10;
+    /// What was sent so far is worth looking at.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
 
     pub fn fin(self) -> bool {
         self.0 & Self::FIN != 0
@@ -125,8 +129,8 @@ impl Flags {
     pub fn rst(self) -> bool {
         self.0 & Self::RST != 0
     }
-    pub fn psh(self) -> bool {
-        self.0 & Self::PSH != 0
+    pub fn acknowledges(self) -> bool {
+        self.0 & Self::ACK != 0
     }
     /// An acknowledgement and nothing else.
     pub fn is_bare_ack(self) -> bool {
@@ -149,6 +153,8 @@ pub(crate) struct Segment {
     pub ack: u32,
     /// Control bits.
     pub flags: Flags,
+    /// The peer's window, not shifted.
+    pub window: u16,
     /// Bytes of data.
     pub payload: usize,
     /// Where its header lies in the frame.
@@ -353,10 +359,46 @@ fn tcp(
         seq: word(4),
         ack: word(8),
         flags: Flags(head[13]),
+        window: u16::from_be_bytes([head[14], head[15]]),
         payload: body.len() - header,
         start,
         source: [frame[6], frame[7], frame[8], frame[9], frame[10], frame[11]],
     })
+}
+
+/// Least segment size that a peer may ask for, as in Linux: less only costs.
+const LEAST_MSS: u16 = 48;
+
+/// What the options of a SYN say (RFC 9293, 3.2; RFC 7323, 2). `frame` holds `segment`.
+pub(crate) fn peer(frame: &[u8], segment: &Segment) -> Peer {
+    let mut peer = Peer {
+        // RFC 9293, 3.7.1.
+        segment: if segment.tuple.is_ipv4() { 536 } else { 1220 },
+        scale: 0,
+    };
+    let header = usize::from(frame[segment.start + 12] >> 4) * 4;
+    let mut options = &frame[segment.start + 20..segment.start + header];
+    loop {
+        options = match *options {
+            [1, ref rest @ ..] => rest,
+            [2, 4, high, low, ref rest @ ..] => {
+                match u16::from_be_bytes([high, low]) {
+                    0 => {}
+                    size => peer.segment = size.max(LEAST_MSS),
+                }
+                rest
+            }
+            [3, 3, scale, ref rest @ ..] => {
+                peer.scale = scale.min(14);
+                rest
+            }
+            [kind, len, ..] if kind >= 2 && len >= 2 && usize::from(len) <= options.len() => {
+                &options[usize::from(len)..]
+            }
+            // The end of the list, or something malformed.
+            _ => return peer,
+        };
+    }
 }
 
 /// The EtherType of a packet.
@@ -364,6 +406,15 @@ pub(crate) fn ether_type(packet: &[u8]) -> &'static [u8; 2] {
     match packet.first() {
         Some(first) if first >> 4 == 6 => &[0x86, 0xdd],
         _ => &[0x08, 0x00],
+    }
+}
+
+/// The TCP segment in a packet that smoltcp wrote for a connection.
+pub(crate) fn held(packet: &[u8]) -> Option<&[u8]> {
+    match packet.first()? >> 4 {
+        4 if packet.len() >= 40 => Some(&packet[20..]),
+        6 if packet.len() >= 60 => Some(&packet[40..]),
+        _ => None,
     }
 }
 

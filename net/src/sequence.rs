@@ -2,7 +2,8 @@
 //!
 //! smoltcp draws initial sequence numbers from a generator whose next values follow from a few
 //! that were seen. So what it draws stays inside: on the wire each connection begins at a number
-//! of RFC 6528, and the difference is added to what leaves and taken from what arrives.
+//! of RFC 6528, and the difference is added to what leaves and taken from what arrives. That is so
+//! for the handshake; afterwards the numbers are `sender`'s.
 
 use crate::segment::Tuple;
 use siphasher::sip::SipHasher13;
@@ -46,6 +47,8 @@ pub(crate) enum Numbering {
     From(u32),
     /// By this much.
     Shifted(u32),
+    /// smoltcp's numbers stand still; this is where we are.
+    At(u32),
 }
 
 impl Numbering {
@@ -58,6 +61,7 @@ impl Numbering {
                 first
             }
             Numbering::Shifted(shift) => seq.wrapping_add(shift),
+            Numbering::At(number) => number,
         }
     }
 
@@ -65,7 +69,7 @@ impl Numbering {
     pub fn shift(self) -> Option<u32> {
         match self {
             Numbering::Shifted(shift) => Some(shift),
-            Numbering::Plain | Numbering::From(_) => None,
+            Numbering::Plain | Numbering::From(_) | Numbering::At(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One connection's turn of requests and answers.
 //!
 //! The connection holds no copy of anything: what is not read yet lies in the socket's receive
-//! buffer, what is not acknowledged yet in its send buffer, and files in the site's image.
+//! buffer, what is said lies in its [`Outbox`], and files in the site's image.
 
 use super::body::{Body, Progress};
 use super::request::{self, Framing, Parsed, Refused, Request};
@@ -9,6 +9,7 @@ use super::response::{self, Answer, Form, Rest};
 use super::route;
 use super::status::Status;
 use crate::host::Snapshot;
+use crate::outbox::Outbox;
 use crate::service::Service;
 use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
@@ -22,7 +23,7 @@ pub(crate) enum Wait {
     Head,
     /// The rest of a request's content.
     Content,
-    /// Room in the send buffer: the peer has to take what was sent.
+    /// Room for what is to be said: the peer has to take what was sent.
     Room,
     /// The end: everything has been said.
     End,
@@ -51,7 +52,7 @@ pub(crate) struct Conn {
     old: bool,
     keep: bool,
     body: Body,
-    /// What of the content is not in the send buffer yet.
+    /// What of the content is not in the outbox yet.
     rest: Rest,
     /// The answer waits until no received frame is in anybody's hands.
     deferred: bool,
@@ -97,13 +98,18 @@ impl Conn {
             old: false,
             keep: true,
             body: Body::NONE,
-            rest: Rest::File(&[]),
+            rest: Rest::Static(&[]),
             deferred: false,
         }
     }
 
-    /// Reads and answers as much as the buffers allow.
-    pub fn advance(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> Wait {
+    /// Reads and answers as much as there is room for.
+    pub fn advance(
+        &mut self,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> Wait {
         loop {
             match self.state {
                 State::Head => match self.read_head(socket, scene) {
@@ -123,12 +129,12 @@ impl Conn {
                     }
                 }
                 State::Answer => {
-                    if !self.write_head(socket, scene) {
+                    if !self.write_head(outbox, scene) {
                         return Wait::Room;
                     }
                 }
                 State::Content => {
-                    if !self.rest.write(socket, scene) {
+                    if !self.rest.write(outbox, scene) {
                         return Wait::Room;
                     }
                     if self.keep {
@@ -150,6 +156,16 @@ impl Conn {
     /// Whether the answer waits for a turn without a received frame.
     pub fn is_deferred(&self) -> bool {
         self.deferred
+    }
+
+    /// Whether there is an answer to go on with.
+    pub fn has_more(&self) -> bool {
+        matches!(self.state, State::Answer | State::Content)
+    }
+
+    /// Whether everything has been said.
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
     }
 
     /// Ends the connection in order.
@@ -307,7 +323,7 @@ impl Conn {
 
     /// Queues an answer's head and what fits of its content. False: there is no room yet, or the
     /// answer has to wait.
-    fn write_head(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> bool {
+    fn write_head(&mut self, outbox: &mut Outbox<'_>, scene: &mut Scene<'_>) -> bool {
         self.deferred = self.answer.needs_rest() && !scene.at_rest;
         if self.deferred {
             return false;
@@ -318,7 +334,7 @@ impl Conn {
             keep: self.keep,
             old: self.old,
         };
-        let Some(written) = response::write(self.answer, form, socket, scene) else {
+        let Some(written) = response::write(self.answer, form, outbox, scene) else {
             return false;
         };
         self.rest = written.rest;

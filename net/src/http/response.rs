@@ -1,9 +1,9 @@
-//! Answers on their way into a socket's send buffer.
+//! Answers on their way into an outbox.
 
 use super::Status;
 use super::conn::Scene;
 use crate::endpoints::Endpoint;
-use smoltcp::socket::tcp::Socket;
+use crate::outbox::Outbox;
 
 /// What a request is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,35 +63,31 @@ impl Form {
 /// Content that is still to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rest {
-    /// Of a file.
-    File(&'static [u8]),
+    /// Of a file, or nothing.
+    Static(&'static [u8]),
     /// Of the black box: these bytes.
     BlackBox { at: usize, end: usize },
 }
 
 impl Rest {
     /// Queues what fits. Whether that was all.
-    pub fn write(&mut self, socket: &mut Socket<'_>, scene: &Scene<'_>) -> bool {
+    pub fn write(&mut self, outbox: &mut Outbox<'_>, scene: &Scene<'_>) -> bool {
         match self {
-            Rest::File([]) => true,
-            Rest::File(rest) => {
-                let run = socket.send_slice(rest).unwrap_or(rest.len());
-                *rest = &rest[run..];
-                rest.is_empty()
+            Rest::Static(rest) => {
+                let all = outbox.push_static(rest);
+                if all {
+                    *rest = &[];
+                }
+                all
             }
             Rest::BlackBox { at, end } => {
                 while at < end {
-                    let run = socket.send(|buffer| {
-                        let len = buffer.len().min(*end - *at);
-                        let run = (scene.read_black_box)(*at, &mut buffer[..len]);
-                        (run, run)
-                    });
-                    match run {
-                        Ok(0) => return false,
-                        Ok(run) => *at += run,
-                        // The connection is gone; the flow will notice.
-                        Err(_) => *at = *end,
+                    let run =
+                        outbox.push_with(*end - *at, |target| (scene.read_black_box)(*at, target));
+                    if run == 0 {
+                        return false;
                     }
+                    *at += run;
                 }
                 true
             }
@@ -99,20 +95,19 @@ impl Rest {
     }
 }
 
-/// An answer whose head is in the send buffer.
+/// An answer whose head is in the outbox.
 pub(super) struct Written {
     /// Its status code.
     pub code: u16,
-    /// What of its content is not in the buffer yet.
+    /// What of its content is not in the outbox yet.
     pub rest: Rest,
 }
 
-/// Queues an answer's head and as much of its content as fits. `None`, with nothing queued: there
-/// is no room for the head.
+/// Queues an answer's head. `None`, with nothing queued: there is no room for it.
 pub(super) fn write(
     answer: Answer,
     form: Form,
-    socket: &mut Socket<'_>,
+    outbox: &mut Outbox<'_>,
     scene: &mut Scene<'_>,
 ) -> Option<Written> {
     let service = &mut *scene.service;
@@ -128,23 +123,23 @@ pub(super) fn write(
             &[][..],
         ),
         Answer::Redirect(number) => (service.site.redirect(number, &mut service.text), &[][..]),
-        Answer::Endpoint(endpoint) => return write_page(endpoint, form, socket, scene),
+        Answer::Endpoint(endpoint) => return write_page(endpoint, form, outbox, scene),
     };
     let content = if form.head_only { &[] } else { content };
-    let queued = put(socket, [head, date, form.ending()], content)?;
-    Some(Written {
+    let queued = outbox.push(&[head, date, form.ending()]);
+    queued.then_some(Written {
         code: answer.code(),
-        rest: Rest::File(&content[queued..]),
+        rest: Rest::Static(content),
     })
 }
 
-/// The same for a page. It lives in memory that the next one is written to, so all of it goes
-/// now, or nothing.
+/// The same for a page. It lies in memory that the next one is written to, so all of it goes now,
+/// or nothing.
 #[cold]
 fn write_page(
     endpoint: Endpoint,
     form: Form,
-    socket: &mut Socket<'_>,
+    outbox: &mut Outbox<'_>,
     scene: &mut Scene<'_>,
 ) -> Option<Written> {
     let service = &mut *scene.service;
@@ -161,57 +156,12 @@ fn write_page(
         true => (&[][..], 0),
         false => (page.content, page.black_box),
     };
-    let head = [page.head, date, form.ending()];
-    let len: usize = head.iter().map(|piece| piece.len()).sum();
-    if len + content.len() > room(socket) {
-        return None;
-    }
-    put(socket, head, &[])?;
-    let _ = socket.send_slice(content);
-    Some(Written {
+    let queued = outbox.push(&[page.head, date, form.ending(), content]);
+    queued.then_some(Written {
         code: page.code,
         rest: match black_box {
-            0 => Rest::File(&[]),
+            0 => Rest::Static(&[]),
             end => Rest::BlackBox { at: 0, end },
         },
     })
-}
-
-/// Bytes that the send buffer has room for.
-fn room(socket: &Socket<'_>) -> usize {
-    socket.send_capacity() - socket.send_queue()
-}
-
-/// Queues the pieces of a head and as much of the content behind it as fits. `None`, with nothing
-/// queued, if there is no room for the head; else the bytes of content that were queued.
-fn put(socket: &mut Socket<'_>, head: [&[u8]; 3], content: &[u8]) -> Option<usize> {
-    let len: usize = head.iter().map(|piece| piece.len()).sum();
-    if room(socket) < len {
-        return None;
-    }
-    // In most cases the free part of the ring is one piece: then one call does it all.
-    let whole = socket.send(|buffer| {
-        if buffer.len() < len {
-            return (0, None);
-        }
-        let mut at = 0;
-        for piece in head {
-            buffer[at..at + piece.len()].copy_from_slice(piece);
-            at += piece.len();
-        }
-        let run = content.len().min(buffer.len() - at);
-        buffer[at..at + run].copy_from_slice(&content[..run]);
-        (at + run, Some(run))
-    });
-    match whole {
-        Ok(Some(run)) => Some(run),
-        Ok(None) => {
-            for piece in head {
-                let _ = socket.send_slice(piece);
-            }
-            Some(socket.send_slice(content).unwrap_or(0))
-        }
-        // The connection is gone; the flow will notice.
-        Err(_) => Some(content.len()),
-    }
 }

@@ -41,7 +41,8 @@ impl Stack {
             return;
         };
         let iss = self.sequence.initial(&segment.tuple, above, now);
-        self.pool[flow].open(segment, hash, iss, now);
+        let mtu = self.context.wire.mtu();
+        self.pool[flow].open(segment, frame, hash, iss, mtu, now);
         self.table.insert(hash, Target::Flow(flow));
         self.order.join(flow, HALF_OPEN);
         self.pool[flow].ingest(&mut self.context, segment, frame, host, now);
@@ -81,7 +82,7 @@ impl Stack {
     /// Frees a connection's slot.
     pub(super) fn release(&mut self, flow: u32) {
         let state = &mut self.pool[flow];
-        state.vacate();
+        state.vacate(&mut self.context.blocks);
         self.table.remove(state.hash, Target::Flow(flow));
         self.order.leave(flow);
         self.pool.give_back(flow);

@@ -3,7 +3,7 @@
 
 use super::{BUSY, CLOSING, HALF_OPEN, IDLE, STALL, Stack};
 use crate::acknowledge;
-use crate::flow::{Fate, RETRANSMIT, SOONEST, Stage};
+use crate::flow::{Fate, Stage};
 use crate::host::Host;
 use crate::segment::{Refusal, Segment};
 use crate::table::Target;
@@ -30,7 +30,7 @@ impl Stack {
                 Verdict::Ignore => {}
                 Verdict::Acknowledge => {
                     let record = self.time_wait.get(record);
-                    acknowledge::send(&mut self.context.wire, host, self.mac, segment, record);
+                    acknowledge::send(&mut self.context.wire, host, segment, record);
                 }
                 Verdict::Reopen if self.serves(segment) => {
                     let last = self.time_wait.get(record).snd_nxt;
@@ -58,13 +58,11 @@ impl Stack {
         host: &mut impl Host,
         now: Instant,
     ) {
-        self.pool[flow].ingest(&mut self.context, segment, frame, host, now);
         // An acknowledgement of all that was sent needs no further look, and no deadline comes
         // nearer by it.
-        if segment.payload == 0 && segment.flags.is_bare_ack() && self.pool[flow].is_quiet() {
-            return;
+        if self.pool[flow].ingest(&mut self.context, segment, frame, host, now) {
+            self.run(flow, Some(segment), host, now);
         }
-        self.run(flow, Some(segment), host, now);
     }
 
     /// Lets a connection speak, and draws the consequences. `segment`: what it has just heard.
@@ -75,16 +73,15 @@ impl Stack {
         host: &mut impl Host,
         now: Instant,
     ) {
-        let before = self.pool[flow].stage;
         let served = self.context.service.stats.requests_served;
         match self.pool[flow].run(&mut self.context, host, segment.is_none(), now) {
             Fate::Lives => {}
             Fate::Lingers => return self.remember(flow, segment, now),
             Fate::Ends => return self.release(flow),
         }
-        let stage = self.pool[flow].stage;
-        if stage != before || self.context.service.stats.requests_served != served {
-            self.order.join(flow, list_of(stage));
+        let list = list_of(self.pool[flow].stage);
+        if !self.order.holds(flow, list) || self.context.service.stats.requests_served != served {
+            self.order.join(flow, list);
         }
         self.plan(flow, now);
     }
@@ -97,18 +94,10 @@ impl Stack {
             self.stalled.push_back(flow);
             self.stalled_until = now + STALL;
         }
-        // Most of the time there is an entry that comes up early enough: what this turn may have
-        // started is a retransmission, or the delay of an acknowledgement that is still owed.
-        if let Some(at) = self.deadlines.get(flow) {
-            let soonest = if state.spoke { RETRANSMIT } else { SOONEST };
-            if at <= now + soonest {
-                return;
-            }
-        }
         let mut at = state.next(&mut self.context, now);
         if at <= now {
             // It would speak if it could. The queues bring it back; this is for the rest.
-            at = now + STALL.max(SOONEST);
+            at = now + STALL;
         }
         self.deadlines.by(flow, at);
     }

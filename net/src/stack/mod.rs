@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::http::date::Date;
 use crate::internet::Fragments;
 use crate::order::Order;
+use crate::outbox::Blocks;
 use crate::pool::Pool;
 use crate::segment::{self, Class, Refusal};
 use crate::sequence::Sequence;
@@ -32,7 +33,7 @@ use smoltcp::time::{Duration, Instant};
 const DRAIN: Duration = Duration::from_secs(5);
 /// When connections that wait for the transmit ring are looked at again, if nothing else comes up.
 const STALL: Duration = Duration::from_millis(1);
-/// Room for a page that is not a file: less than the smallest send buffer.
+/// Room for a page that is not a file.
 const TEXT: usize = 4000;
 
 /// The lists of [`Stack::order`].
@@ -88,17 +89,18 @@ impl Stack {
         let ([table_key, sequence_key], _) = config.seed.as_chunks::<16>() else {
             unreachable!("32 bytes are two keys");
         };
+        let full = |_| StackError::HeapExhausted;
         let mut context = Context::new(
             config.mac,
             usize::from(config.mtu),
             config.tx_checksum_offload,
             service(&config, site, &plan),
+            Blocks::new(plan.flows, plan.spare).map_err(full)?,
             // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
             SipHasher13::new_with_key(sequence_key).hash(b"smoltcp"),
             now,
         );
         let addresses = Addresses::new(config.mac, config.ipv4, config.ipv6, &mut context, now);
-        let full = |_| StackError::HeapExhausted;
         let mut stack = Stack {
             mac: config.mac,
             port: config.port,
@@ -110,7 +112,7 @@ impl Stack {
             ),
             table: Table::new(plan.flows + plan.records, table_key),
             sequence: Sequence::new(sequence_key),
-            pool: Pool::new(plan.class, plan.flows).map_err(full)?,
+            pool: Pool::new(plan.buffer, plan.flows).map_err(full)?,
             deadlines: Deadlines::new(plan.flows),
             order: Order::new(plan.flows),
             time_wait: TimeWait::new(plan.records, config.time_wait).map_err(full)?,
@@ -280,7 +282,7 @@ fn service(config: &StackConfig, site: Site, plan: &Plan) -> Service {
         },
         date: Date::new(config.wall_clock),
         health: Health::default(),
-        head: vec![0; plan.class.rx].into_boxed_slice(),
+        head: vec![0; plan.buffer].into_boxed_slice(),
         text: Text::new(TEXT),
         public_endpoints: config.public_endpoints,
         admin: config.admin,

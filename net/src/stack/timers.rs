@@ -62,7 +62,7 @@ impl Stack {
                     Expiry::Answer => expired.answer += 1,
                     Expiry::Closing => expired.closing += 1,
                 }
-                state.expire();
+                state.expire(expiry);
             }
             self.run(flow, None, host, now);
         }

@@ -1,0 +1,458 @@
+//! One connection: a socket in a set of its own, the HTTP conversation on it, and the sending half.
+//!
+//! smoltcp looks through a set for the socket that a segment belongs to. With one socket to a set
+//! that costs the same for ten connections as for ten thousand; which set is the stack's business.
+//!
+//! The socket does the handshake, receives, and keeps the state. It has no send buffer and never
+//! learns of a byte that we send: what is said lies in the [`Queue`], `sender` decides what of it
+//! goes out, and acknowledgements of data end here.
+
+mod speech;
+
+use crate::context::Context;
+use crate::host::Host;
+use crate::http::conn::Scene;
+use crate::http::{Conn, Wait};
+use crate::link::Link;
+use crate::outbox::{Blocks, Outbox, Queue};
+use crate::segment::{self, Segment, Tuple};
+use crate::sender::{Ack, Heard, Sender};
+use crate::sequence::Numbering;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{CongestionControl, Socket, State};
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpListenEndpoint;
+
+/// How long a handshake may take.
+const HALF_OPEN: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a request may take to arrive.
+const REQUEST: Duration = Duration::from_secs(15);
+/// How long the peer may take nothing of an answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long the peer may take to close.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// How long an acknowledgement waits for an answer to ride on (RFC 9293, 3.8.6.3 allows 500 ms).
+const ACK_DELAY: Duration = Duration::from_millis(10);
+/// When a connection that found no memory for its answer tries again.
+const MEMORY: Duration = Duration::from_millis(50);
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// There is none in this slot.
+    Free,
+    /// The handshake is not complete.
+    HalfOpen,
+    /// It waits for a request.
+    Idle,
+    /// A request or its answer is under way.
+    Busy,
+    /// We have said everything.
+    Closing,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It goes on.
+    Lives,
+    /// It has ended and has to be remembered for a while.
+    Lingers,
+    /// It has ended.
+    Ends,
+}
+
+/// Which deadline of a connection has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// That of the handshake: the connection goes without a word.
+    HalfOpen,
+    /// That of the next request.
+    Idle,
+    /// That of the rest of a request.
+    Request,
+    /// That of an answer.
+    Answer,
+    /// That of the end.
+    Closing,
+}
+
+/// A connection, or the slot for one.
+pub(crate) struct Flow {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    conn: Conn,
+    wait: Wait,
+    /// What it is doing.
+    pub stage: Stage,
+    /// Whose it is.
+    pub tuple: Tuple,
+    /// The tuple's hash.
+    pub hash: u64,
+    /// The hardware address that the last segment came from, where the next one goes.
+    peer: [u8; 6],
+    /// The peer's initial sequence number.
+    pub irs: u32,
+    /// How our numbers differ on the wire from smoltcp's, for the handshake.
+    numbering: Numbering,
+    /// smoltcp's next number after the handshake.
+    base: u32,
+    /// What is said and not acknowledged.
+    queue: Queue,
+    /// What of it goes out, and when.
+    sender: Sender,
+    /// The acknowledgement and the window that the peer was told last.
+    told: (u32, u16),
+    /// Bytes received since then.
+    unacked: u32,
+    /// The peer waits for an acknowledgement, whatever else there is to say.
+    ack_now: bool,
+    /// When it gets one.
+    ack_by: Option<Instant>,
+    /// The peer has taken something since the last turn.
+    taken: bool,
+    /// When it has to get further.
+    deadline: Instant,
+    /// In the queue of those that wait for the transmit ring.
+    pub in_stalled: bool,
+    /// The last attempt to send met a full transmit ring.
+    pub stalled: bool,
+}
+
+impl Flow {
+    /// A slot with its socket.
+    pub fn new(set: SocketSet<'static>, handle: SocketHandle) -> Flow {
+        let mut flow = Flow {
+            set,
+            handle,
+            conn: Conn::new(),
+            wait: Wait::Request,
+            stage: Stage::Free,
+            tuple: Tuple {
+                remote: 0,
+                local: 0,
+                remote_port: 0,
+                local_port: 0,
+            },
+            hash: 0,
+            peer: [0; 6],
+            irs: 0,
+            numbering: Numbering::Plain,
+            base: 0,
+            queue: Queue::new(),
+            sender: Sender::new(),
+            told: (0, 0),
+            unacked: 0,
+            ack_now: false,
+            ack_by: None,
+            taken: false,
+            deadline: Instant::ZERO,
+            in_stalled: false,
+            stalled: false,
+        };
+        let socket = flow.socket();
+        // When acknowledgements go out is decided here, and there is no data to be held back.
+        socket.set_ack_delay(None);
+        socket.set_nagle_enabled(false);
+        socket.set_congestion_control(CongestionControl::None);
+        flow
+    }
+
+    /// Makes the slot ready for the SYN in `segment`. `iss`: our initial sequence number; `mtu`:
+    /// that of our link.
+    pub fn open(
+        &mut self,
+        segment: &Segment,
+        frame: &[u8],
+        hash: u64,
+        iss: u32,
+        mtu: usize,
+        now: Instant,
+    ) {
+        self.conn = Conn::new();
+        self.wait = Wait::Request;
+        self.stage = Stage::HalfOpen;
+        self.tuple = segment.tuple;
+        self.hash = hash;
+        self.irs = segment.seq;
+        self.numbering = Numbering::From(iss);
+        let most = mtu - crate::frame::overhead(&segment.tuple);
+        self.sender
+            .open(iss, segment::peer(frame, segment), most, now);
+        self.unacked = 0;
+        self.ack_now = false;
+        self.ack_by = None;
+        self.taken = false;
+        self.deadline = now + HALF_OPEN;
+        self.stalled = false;
+        let endpoint = IpListenEndpoint {
+            addr: Some(segment.tuple.local_address().into()),
+            port: segment.tuple.local_port,
+        };
+        let listening = self.socket().listen(endpoint);
+        debug_assert!(listening.is_ok(), "the slot's socket was not closed");
+    }
+
+    /// Empties the slot. Nothing is sent.
+    pub fn vacate(&mut self, blocks: &mut Blocks) {
+        self.socket().abort();
+        self.queue.clear(blocks);
+        self.stage = Stage::Free;
+    }
+
+    /// Gives the connection a segment of its own. Whether there is something to do now.
+    pub fn ingest<H: Host>(
+        &mut self,
+        context: &mut Context,
+        segment: &Segment,
+        frame: &[u8],
+        host: &mut H,
+        now: Instant,
+    ) -> bool {
+        self.peer = segment.source;
+        if self.stage == Stage::HalfOpen {
+            self.shake(context, segment, frame, host, now);
+            return true;
+        }
+        let ack = Ack {
+            ack: segment.ack,
+            window: segment.window,
+            seq: segment.seq,
+            bare: segment.payload == 0 && segment.flags.is_bare_ack(),
+        };
+        let mut unsent = false;
+        if segment.flags.acknowledges() && self.is_near(segment) {
+            match self.sender.acknowledge(&ack, self.queue.len(), now) {
+                Heard::Data(count) => {
+                    self.queue.acknowledge(&mut context.blocks, count as usize);
+                    self.taken |= count > 0;
+                }
+                Heard::Unsent => unsent = true,
+            }
+        }
+        let ended = self.sender.has_ended();
+        if ack.bare && segment.seq == self.told.0 && !unsent && !ended {
+            // Nothing in it is for the socket.
+            return self.has_more();
+        }
+        // What the socket believes to have sent: perhaps a FIN, and nothing else.
+        let known = self.base.wrapping_add(u32::from(ended));
+        let number = if unsent { known.wrapping_add(2) } else { known };
+        self.feed(context, segment, frame, Some(number), host, now);
+        if segment.payload > 0 {
+            self.unacked += segment.payload as u32;
+            if self.ack_by.is_none() {
+                self.ack_by = Some(now + ACK_DELAY);
+            }
+        }
+        self.ack_now |= segment.flags.fin();
+        true
+    }
+
+    /// Whether a segment lies where the peer may send now (RFC 9293, 3.4): old ones and forged
+    /// ones acknowledge nothing.
+    fn is_near(&self, segment: &Segment) -> bool {
+        let (ack, window) = self.told;
+        let from = segment.seq.wrapping_sub(ack) as i32;
+        // A keep-alive is one byte too old.
+        (-1..=i32::from(window)).contains(&from)
+            || (0..=i32::from(window)).contains(&(segment.end().wrapping_sub(ack) as i32))
+    }
+
+    /// Whether a turn would change anything after an acknowledgement.
+    fn has_more(&self) -> bool {
+        let idle = self.queue.len() == 0;
+        self.sender.has_more(self.queue.len())
+            || (self.taken && (idle || self.conn.has_more()))
+            || idle != (self.stage == Stage::Idle)
+    }
+
+    /// Gives the socket a segment. `number`: what its acknowledgement number is replaced by.
+    fn feed<H: Host>(
+        &mut self,
+        context: &mut Context,
+        segment: &Segment,
+        frame: &[u8],
+        number: Option<u32>,
+        host: &mut H,
+        now: Instant,
+    ) {
+        let packet = match number {
+            None => Some(&frame[segment::ETHERNET..]),
+            Some(number) => Context::with_ack(&mut context.desk, frame, segment, number),
+        };
+        context.service.stats.dropped.malformed += u64::from(packet.is_none());
+        context.wire.numbering = match self.stage {
+            Stage::HalfOpen => self.numbering,
+            _ => Numbering::At(self.sender.number()),
+        };
+        context.wire.clear();
+        let mut link = Link {
+            host,
+            wire: &mut context.wire,
+            input: packet,
+            to: Some(self.peer),
+        };
+        let _ = context
+            .internet
+            .poll_ingress_single(now, &mut link, &mut self.set);
+        context.wire.numbering = Numbering::Plain;
+        self.note_told(context);
+    }
+
+    /// Gives a half-open connection a segment.
+    fn shake<H: Host>(
+        &mut self,
+        context: &mut Context,
+        segment: &Segment,
+        frame: &[u8],
+        host: &mut H,
+        now: Instant,
+    ) {
+        let shift = self.numbering.shift();
+        let number = shift.map(|shift| segment.ack.wrapping_sub(shift));
+        self.feed(context, segment, frame, number, host, now);
+        let (Some(number), State::Established | State::CloseWait) = (number, self.socket().state())
+        else {
+            return;
+        };
+        self.base = number;
+        let ack = Ack {
+            ack: segment.ack,
+            window: segment.window,
+            seq: segment.seq,
+            bare: false,
+        };
+        self.sender.established(&ack, now);
+        self.stage = Stage::Idle;
+        self.deadline = now + IDLE;
+        self.unacked = segment.payload as u32;
+        self.ack_by = (segment.payload > 0).then(|| now + ACK_DELAY);
+        self.ack_now = segment.flags.fin();
+        context.service.stats.connections_served += 1;
+    }
+
+    /// Reads, answers, sends. `at_rest`: no received frame is being looked at.
+    pub fn run<H: Host>(
+        &mut self,
+        context: &mut Context,
+        host: &mut H,
+        at_rest: bool,
+        now: Instant,
+    ) -> Fate {
+        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
+        match socket.state() {
+            State::SynReceived | State::Listen | State::Closed => {}
+            _ => {
+                let service = &mut context.service;
+                let served = service.stats.requests_served;
+                let mut outbox = Outbox::new(&mut self.queue, &mut context.blocks);
+                let mut scene = Scene {
+                    service,
+                    snapshot: &|| host.snapshot(),
+                    black_box_len: host.black_box_len(),
+                    read_black_box: &|at, target| host.read_black_box(at, target),
+                    at_rest,
+                    port: self.tuple.local_port,
+                    now,
+                };
+                let wait = self.conn.advance(socket, &mut outbox, &mut scene);
+                let fresh = context.service.stats.requests_served != served;
+                self.note_wait(wait, fresh, now);
+            }
+        }
+        self.send(context, host, now);
+        // The queue of those that wait for the ring is looked at when the frames of this turn
+        // have gone back.
+        self.stalled |= self.conn.is_deferred();
+        match self.socket().state() {
+            State::TimeWait => Fate::Lingers,
+            State::Closed | State::Listen => Fate::Ends,
+            _ => Fate::Lives,
+        }
+    }
+
+    /// Whether a segment of ours with this number may be under way.
+    pub fn awaits(&self, seq: u32) -> bool {
+        self.sender.awaits(seq)
+    }
+
+    /// Which deadline has passed, if one has.
+    pub fn expiry(&self, now: Instant) -> Option<Expiry> {
+        if now < self.deadline {
+            return None;
+        }
+        Some(match (self.stage, self.wait) {
+            (Stage::Free, _) => return None,
+            (Stage::HalfOpen, _) => Expiry::HalfOpen,
+            (Stage::Idle, _) => Expiry::Idle,
+            (Stage::Busy, Wait::Head | Wait::Content) => Expiry::Request,
+            (Stage::Busy, _) => Expiry::Answer,
+            (Stage::Closing, _) => Expiry::Closing,
+        })
+    }
+
+    /// Ends what has taken too long: politely if the peer can still be told, else by a reset.
+    /// `run` sends it.
+    pub fn expire(&mut self, expiry: Expiry) {
+        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
+        if expiry == Expiry::Answer || !self.conn.give_up(socket) {
+            socket.abort();
+        }
+    }
+
+    /// Ends an idle connection in order. `run` sends it.
+    pub fn close(&mut self) {
+        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
+        self.conn.close(socket);
+    }
+
+    /// Ends the connection by a reset. `run` sends it.
+    pub fn reset(&mut self) {
+        self.socket().abort();
+    }
+
+    /// When the connection wants attention next.
+    pub fn next(&mut self, context: &mut Context, now: Instant) -> Instant {
+        let own = if self.stage == Stage::HalfOpen {
+            context.internet.poll_at(now, &self.set)
+        } else if self.wait == Wait::Room && self.queue.len() == 0 {
+            // There was no memory for its answer, and nothing of its own that will be freed.
+            Some(now + MEMORY)
+        } else {
+            let timers = [self.sender.deadline(), self.ack_by];
+            timers.into_iter().flatten().min()
+        };
+        own.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    fn socket(&mut self) -> &mut Socket<'static> {
+        self.set.get_mut::<Socket<'static>>(self.handle)
+    }
+
+    /// Sets stage and deadline by what the conversation waits for. `fresh`: a request has been
+    /// answered.
+    fn note_wait(&mut self, wait: Wait, fresh: bool, now: Instant) {
+        // As long as the peer has not taken all that was said, that is what is waited for.
+        let wait = match wait {
+            Wait::Request | Wait::End if self.queue.len() > 0 => Wait::Room,
+            wait => wait,
+        };
+        let (stage, patience) = match wait {
+            Wait::Request => (Stage::Idle, IDLE),
+            Wait::Head | Wait::Content => (Stage::Busy, REQUEST),
+            Wait::Room => (Stage::Busy, ANSWER),
+            Wait::End => (Stage::Closing, CLOSING),
+        };
+        let taken = self.taken && matches!(wait, Wait::Room | Wait::End);
+        self.taken = false;
+        if fresh || taken || wait != self.wait || stage != self.stage {
+            self.deadline = now + patience;
+        }
+        self.wait = wait;
+        self.stage = stage;
+    }
+}

@@ -1,0 +1,157 @@
+//! How a connection speaks: data, acknowledgements, and what smoltcp has to say.
+
+use super::{Flow, Stage};
+use crate::context::Context;
+use crate::frame::Head;
+use crate::host::Host;
+use crate::link::Link;
+use crate::segment::Flags;
+use crate::sender::Chunk;
+use crate::sequence::Numbering;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::Instant;
+
+impl Flow {
+    /// Sends what can be sent.
+    pub(super) fn send<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        self.stalled = false;
+        match self.socket().state() {
+            State::Listen => {}
+            State::SynReceived | State::Closed => self.let_socket_speak(context, host, now),
+            _ => self.speak(context, host, now),
+        }
+    }
+
+    /// Sends the SYN|ACK or RST that the socket has to say.
+    fn let_socket_speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        let shaking = self.stage == Stage::HalfOpen;
+        context.wire.numbering = match shaking {
+            true => self.numbering,
+            false => Numbering::At(self.sender.number()),
+        };
+        self.poll(context, host, now, false);
+        if shaking {
+            if self.numbering.shift().is_some() && context.wire.sent.is_some() {
+                self.sender.opened_again();
+            }
+            self.numbering = context.wire.numbering;
+        }
+        context.wire.numbering = Numbering::Plain;
+        self.stalled = context.wire.exhausted;
+        self.note_told(context);
+    }
+
+    /// Lets smoltcp write what it wants to. `hold`: it is not sent.
+    fn poll<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant, hold: bool) {
+        context.wire.clear();
+        context.wire.hold = hold;
+        let mut link = Link {
+            host,
+            wire: &mut context.wire,
+            input: None,
+            to: Some(self.peer),
+        };
+        let _ = context.internet.poll_egress(now, &mut link, &mut self.set);
+        context.wire.hold = false;
+    }
+
+    /// Takes note of the acknowledgement in what smoltcp has just written. Whether there was one.
+    pub(super) fn note_told(&mut self, context: &Context) -> bool {
+        let Some(sent) = context.wire.sent else {
+            return false;
+        };
+        self.told = (sent.ack, sent.window);
+        self.unacked = 0;
+        self.ack_now = false;
+        self.ack_by = None;
+        true
+    }
+
+    fn speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        if self.conn.is_closed() {
+            self.sender.close();
+        }
+        self.sender.tick(now);
+        let mut spoke = false;
+        let mut asked = !self.owes();
+        while self.sender.has_more(self.queue.len()) {
+            if !host.can_transmit() {
+                self.stalled = true;
+                return;
+            }
+            let Some(chunk) = self.sender.next(self.queue.len(), now) else {
+                break;
+            };
+            if !asked {
+                // What goes out carries the newest acknowledgement.
+                asked = true;
+                self.poll(context, host, now, true);
+                self.note_told(context);
+            }
+            self.emit(&chunk, context, host);
+            spoke = true;
+        }
+        if spoke || !self.is_ack_due(now) {
+            return;
+        }
+        if !host.can_transmit() {
+            self.stalled = true;
+            return;
+        }
+        self.poll(context, host, now, true);
+        if self.note_told(context) {
+            let head = self.head(self.sender.number(), Flags(Flags::ACK));
+            context.wire.say(host, &head, 0, |_| {});
+        }
+    }
+
+    /// Puts a segment into a frame.
+    fn emit<H: Host>(&mut self, chunk: &Chunk, context: &mut Context, host: &mut H) {
+        let mut flags = Flags::ACK;
+        if chunk.push {
+            flags |= Flags::PSH;
+        }
+        if chunk.fin {
+            flags |= Flags::FIN;
+        }
+        context.service.stats.retransmitted += u64::from(chunk.again);
+        let head = self.head(chunk.seq, Flags(flags));
+        let blocks = &context.blocks;
+        context.wire.say(host, &head, chunk.len, |target| {
+            self.queue.copy(blocks, chunk.skip, target);
+        });
+    }
+
+    fn head(&self, seq: u32, flags: Flags) -> Head<'_> {
+        Head {
+            tuple: &self.tuple,
+            to: self.peer,
+            seq,
+            ack: self.told.0,
+            window: self.told.1,
+            flags,
+        }
+    }
+
+    /// Whether the peer has sent something that is not acknowledged yet.
+    fn owes(&self) -> bool {
+        self.unacked > 0 || self.ack_now
+    }
+
+    /// Whether an acknowledgement has to go out now: for every second full segment at least
+    /// (RFC 9293, 3.8.6.3), for a FIN, after a while, or when there is much more room than the
+    /// peer knows of.
+    fn is_ack_due(&mut self, now: Instant) -> bool {
+        if self.ack_now || self.ack_by.is_some_and(|at| at <= now) {
+            return true;
+        }
+        let unacked = self.unacked;
+        if unacked > self.sender.segment() {
+            return true;
+        }
+        let known = u32::from(self.told.1).saturating_sub(unacked);
+        let socket = self.socket();
+        let free = (socket.recv_capacity() - socket.recv_queue()) as u32;
+        free >= 2 * known.max(1) && socket.may_recv()
+    }
+}

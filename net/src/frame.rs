@@ -1,0 +1,143 @@
+//! TCP segments of ours, from the first byte of their frame on.
+
+use crate::checksum;
+use crate::segment::{ETHERNET, Flags, Tuple, ether_type};
+
+/// Lengths of headers without options.
+const IPV4: usize = 20;
+const IPV6: usize = 40;
+const TCP: usize = 20;
+/// Hops that a packet may take.
+const HOPS: u8 = 64;
+/// IP protocol number of TCP.
+const PROTOCOL: u8 = 6;
+
+/// What the headers of a segment say.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    /// Both ends.
+    pub tuple: &'a Tuple,
+    /// The hardware address that it goes to.
+    pub to: [u8; 6],
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// Our window.
+    pub window: u16,
+    /// Control bits.
+    pub flags: Flags,
+}
+
+/// Bytes of IP and TCP headers on a connection.
+pub(crate) fn overhead(tuple: &Tuple) -> usize {
+    TCP + if tuple.is_ipv4() { IPV4 } else { IPV6 }
+}
+
+/// Where the data of a segment begins in its frame.
+pub(crate) fn data_at(tuple: &Tuple) -> usize {
+    ETHERNET + overhead(tuple)
+}
+
+/// Writes the headers of a segment whose data is in `frame` already. `from`: our hardware address;
+/// `offload`: the TCP checksum is left to others.
+pub(crate) fn seal(frame: &mut [u8], from: [u8; 6], head: &Head<'_>, offload: bool) {
+    let tuple = head.tuple;
+    let (ethernet, packet) = frame.split_at_mut(ETHERNET);
+    let start = if tuple.is_ipv4() {
+        ipv4(packet, tuple);
+        IPV4
+    } else {
+        ipv6(packet, tuple);
+        IPV6
+    };
+    ethernet[..6].copy_from_slice(&head.to);
+    ethernet[6..12].copy_from_slice(&from);
+    ethernet[12..].copy_from_slice(ether_type(packet));
+    let tcp = &mut packet[start..];
+    tcp[0..2].copy_from_slice(&tuple.local_port.to_be_bytes());
+    tcp[2..4].copy_from_slice(&tuple.remote_port.to_be_bytes());
+    tcp[4..8].copy_from_slice(&head.seq.to_be_bytes());
+    tcp[8..12].copy_from_slice(&head.ack.to_be_bytes());
+    tcp[12] = (TCP as u8 / 4) << 4;
+    tcp[13] = head.flags.0;
+    tcp[14..16].copy_from_slice(&head.window.to_be_bytes());
+    tcp[16..20].fill(0);
+    if !offload {
+        checksum::fill(tcp, tuple.local, tuple.remote);
+    }
+}
+
+fn ipv4(packet: &mut [u8], tuple: &Tuple) {
+    let len = packet.len() as u16;
+    packet[0] = 0x45;
+    packet[1] = 0;
+    packet[2..4].copy_from_slice(&len.to_be_bytes());
+    // An atomic datagram needs no identification (RFC 6864, 4.1).
+    packet[4..8].copy_from_slice(&[0, 0, 0x40, 0]);
+    packet[8] = HOPS;
+    packet[9] = PROTOCOL;
+    packet[10..12].fill(0);
+    packet[12..16].copy_from_slice(&(tuple.local as u32).to_be_bytes());
+    packet[16..20].copy_from_slice(&(tuple.remote as u32).to_be_bytes());
+    let sum = checksum::plain(&packet[..IPV4]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+fn ipv6(packet: &mut [u8], tuple: &Tuple) {
+    let len = (packet.len() - IPV6) as u16;
+    packet[..4].copy_from_slice(&[0x60, 0, 0, 0]);
+    packet[4..6].copy_from_slice(&len.to_be_bytes());
+    packet[6] = PROTOCOL;
+    packet[7] = HOPS;
+    packet[8..24].copy_from_slice(&tuple.local.to_be_bytes());
+    packet[24..40].copy_from_slice(&tuple.remote.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::{Class, classify, mapped};
+    use std::vec;
+
+    const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const PEER: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+    #[test]
+    fn what_is_written_is_read() {
+        for local in [mapped([10, 0, 2, 15]), 1 << 64] {
+            for len in [0, 1, 1000] {
+                let tuple = Tuple {
+                    remote: local + 3,
+                    local,
+                    remote_port: 4000,
+                    local_port: 80,
+                };
+                let mut frame = vec![0xa5; data_at(&tuple) + len];
+                let head = Head {
+                    tuple: &tuple,
+                    to: PEER,
+                    seq: 0x0102_0304,
+                    ack: 0x0506_0708,
+                    window: 0x090a,
+                    flags: Flags(Flags::ACK | Flags::PSH),
+                };
+                seal(&mut frame, OWN, &head, false);
+                // The way back: both ends change places.
+                let Class::Tcp(segment) = classify(&frame, false, PEER) else {
+                    panic!("not a segment");
+                };
+                assert_eq!(
+                    (segment.tuple.remote, segment.tuple.local),
+                    (local, local + 3)
+                );
+                assert_eq!((segment.seq, segment.ack), (head.seq, head.ack));
+                assert_eq!((segment.window, segment.flags), (head.window, head.flags));
+                assert_eq!((segment.payload, segment.source), (len, OWN));
+                if tuple.is_ipv4() {
+                    assert_eq!(checksum::plain(&frame[14..34]), 0);
+                }
+            }
+        }
+    }
+}
