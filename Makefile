@@ -63,6 +63,19 @@ soak: kernel tool ## load for SECONDS (default 60), a verdict, soak.json and soa
 	@qemu/setup.sh test
 	@exec target/release/quartz soak --seconds "$(or $(SECONDS),60)"
 
+.PHONY: bench
+bench: kernel ## cost and speed beside nginx and lighttpd in Linux guests; QUICK=1: our cost alone
+	@qemu/setup.sh bench
+	@cargo build --release -p quartz -p quartz-plugin
+	@[ -n "$(QUICK)" ] || [ -e target/bench/peers/lighttpd.img ] || qemu/peers/build.sh target/bench/peers
+	@exec target/release/quartz bench $(if $(QUICK),--quick) $(if $(KEEP),--keep)
+
+.PHONY: profile
+profile: kernel ## which functions the instructions of a request for WHAT (default: /) belong to
+	@qemu/setup.sh bench
+	@cargo build --release -p quartz -p quartz-plugin
+	@exec target/release/quartz profile "$(or $(WHAT),/)"
+
 .PHONY: clean
 clean: ## removes everything that was built or fetched
 	@rm -rf target

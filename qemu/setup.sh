@@ -2,6 +2,7 @@
 # Installs what is missing, and says so in one line; quiet and instant when nothing is.
 #
 #   qemu/setup.sh run     what building and running take: a linker, QEMU, the Rust sources
+#   qemu/setup.sh bench   and what the benchmark drives the guests with, and its peers
 #   qemu/setup.sh test    and what the tests drive the guest with: curl, wrk, ping, Chromium, a real site
 #
 # Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
@@ -24,6 +25,11 @@ has cc && has objcopy && has addr2line || missing+=(build-essential)
 has qemu-system-x86_64 || missing+=(qemu-system-x86)
 case $mode in
 run) ;;
+bench)
+    has wrk || missing+=(wrk)
+    PATH="$PATH:/usr/sbin:/sbin" has ip || missing+=(iproute2)
+    has cpio || missing+=(cpio)
+    ;;
 test)
     has curl || missing+=(curl)
     has wrk || missing+=(wrk)
@@ -31,7 +37,7 @@ test)
     has ping || missing+=(iputils-ping)
     has chromium || missing+=(chromium)
     ;;
-*) fail "unknown mode '$mode': run or test" ;;
+*) fail "unknown mode '$mode': run, bench or test" ;;
 esac
 
 # The manual: installed, unpacked by an earlier set-up, or missing.

@@ -41,6 +41,16 @@ pub enum Command {
     /// middle) run in a network namespace of their own. A second without progress is a stall and
     /// is named by its signature. Leaves soak.json with a sample a second, and soak.svg.
     Soak(SoakArgs),
+    /// Measure Quartz beside nginx and lighttpd in Linux guests
+    ///
+    /// First what a request costs the guest in instructions, beside the baseline; then rates and
+    /// times in rounds in which everybody takes a turn, as ratios; leaves bench.json. Runs in a
+    /// network namespace of its own.
+    Bench(BenchArgs),
+    /// Tell which functions the instructions of a request belong to
+    ///
+    /// Leaves profile.svg, a flame graph, and profile.folded.
+    Profile(ProfileArgs),
     /// Read the black box of a guest
     ///
     /// The file is a dump of the guest's memory (raw, or an ELF core from QEMU's
@@ -142,6 +152,72 @@ pub struct SoakArgs {
         allow_hyphen_values = true
     )]
     pub append: String,
+    /// The QEMU program
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+    /// Run in the namespace that this program is in
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
+
+/// What `quartz bench` takes.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Only the cost of our own requests, without the peers
+    #[arg(long)]
+    pub quick: bool,
+    /// Rounds of the race
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Seconds of each run of wrk
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Where to leave bench.json
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    pub out: PathBuf,
+    /// The peers, as qemu/peers/build.sh leaves them
+    #[arg(long, value_name = "DIR", default_value = "target/bench/peers")]
+    pub peers: PathBuf,
+    /// What to compare the cost with
+    #[arg(long, value_name = "FILE", default_value = crate::bench::baseline::FILE)]
+    pub baseline: PathBuf,
+    /// Make this run's cost the baseline
+    #[arg(long)]
+    pub keep: bool,
+    /// The kernel [default: the one built with this program]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// The QEMU program
+    #[arg(long, value_name = "PROGRAM")]
+    pub qemu: Option<PathBuf>,
+    /// Run in the namespace that this program is in
+    #[arg(long, hide = true)]
+    pub inside: bool,
+}
+
+/// What `quartz profile` takes.
+#[derive(Args, Debug)]
+pub struct ProfileArgs {
+    /// The path to ask for: `/` (1 KiB), `/100k`, `/10m`
+    #[arg(value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// Connections at once; 0 is one client that waits for each answer
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub connections: u32,
+    /// A connection for each request
+    #[arg(long)]
+    pub close: bool,
+    /// How many functions to list
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub top: usize,
+    /// Where to leave the flame graph
+    #[arg(long, value_name = "DIR", default_value = "target/profile")]
+    pub out: PathBuf,
+    /// The kernel [default: the one built with this program]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
     /// The QEMU program
     #[arg(long, value_name = "PROGRAM")]
     pub qemu: Option<PathBuf>,

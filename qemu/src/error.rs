@@ -2,6 +2,7 @@
 
 use crate::accelerator::AcceleratorError;
 use crate::autopsy::AutopsyError;
+use crate::bench::BenchError;
 use crate::guest::{Ending, GuestError};
 use crate::image::ImageError;
 use crate::memory::Memory;
@@ -81,6 +82,9 @@ pub enum Error {
     /// The soak.
     #[error(transparent)]
     Soak(#[from] SoakError),
+    /// The benchmark.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// The autopsy.
     #[error(transparent)]
     Autopsy(#[from] AutopsyError),

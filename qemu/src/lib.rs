@@ -11,6 +11,7 @@
 //! | [`pack`] | a directory becomes a site image |
 //! | [`run`] | a guest from start to stop, in the foreground |
 //! | [`soak`] | load for a long time, and a verdict |
+//! | [`mod@bench`] | speed and cost, beside the peers' |
 //! | [`autopsy`] | what a black box tells |
 //! | [`verdict`] | the incident signatures |
 //!
@@ -27,6 +28,7 @@
 
 pub mod accelerator;
 pub mod autopsy;
+pub mod bench;
 pub mod cli;
 pub mod error;
 pub mod guest;

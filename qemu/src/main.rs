@@ -11,6 +11,8 @@ fn main() -> ExitCode {
         Command::Pack(args) => quartz::pack::main(args),
         Command::Run(args) => quartz::run::main(args),
         Command::Soak(args) => quartz::soak::main(args),
+        Command::Bench(args) => quartz::bench::main(args),
+        Command::Profile(args) => quartz::bench::profile(args),
         Command::Autopsy(args) => quartz::autopsy::main(args),
     };
     match ended {

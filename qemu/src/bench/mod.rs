@@ -1,0 +1,191 @@
+//! `quartz bench`: figures beside those of the peers, and what a request costs the guest.
+//!
+//! | part | does |
+//! | --- | --- |
+//! | [`subject`] | starts Quartz and its peers on the same kind of machine |
+//! | [`race`] | rates and times, round by round, as ratios |
+//! | [`cost`] | instructions and exits for each request, by the plugin's counters |
+//! | [`baseline`] | the figures of the last time |
+//! | [`floor`] | how long QEMU itself takes |
+//! | [`mod@profile`] | which functions the instructions belong to |
+//! | [`wrk`], [`meter`], [`sheet`], [`statistics`] | one run, the counters, their file, medians |
+
+pub mod baseline;
+pub mod cost;
+pub mod floor;
+pub mod meter;
+pub mod profile;
+pub mod race;
+#[path = "../../plugin/src/sheet.rs"]
+pub mod sheet;
+pub mod statistics;
+pub mod subject;
+pub mod wrk;
+
+use crate::cli::{BenchArgs, ProfileArgs};
+use crate::error::Error;
+use crate::image::Image;
+use crate::namespace;
+use crate::outcome;
+use crate::program;
+use crate::site::Site;
+use serde_json::{Value, json};
+use statistics::{Spread, short};
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use subject::{Count, Kit, Running, Subject, Wire};
+
+/// Why a benchmark could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// A program could not be started.
+    #[error("cannot run {program}: {source}; `make bench` installs what it needs")]
+    Load {
+        /// The program.
+        program: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// wrk's report is not one.
+    #[error("wrk reported nothing that can be read: {0}")]
+    Unreadable(String),
+    /// A guest did not begin to serve.
+    #[error("{subject} did not answer; its last lines: {last}")]
+    NoAnswer {
+        /// Which.
+        subject: &'static str,
+        /// What it said.
+        last: String,
+    },
+    /// A request failed.
+    #[error("a request failed: {0}")]
+    Request(io::Error),
+    /// The plugin's counters cannot be read.
+    #[error("cannot read the plugin's counters: {0}")]
+    Counters(io::Error),
+    /// A guest runs without the plugin.
+    #[error("the guest was started without counters")]
+    NoMeter,
+    /// The smallest guest did not end as it should.
+    #[error("the guest of one instruction ended otherwise: {0}")]
+    Floor(String),
+    /// The baseline is damaged.
+    #[error("{}: {}", .0.display(), .1)]
+    Baseline(PathBuf, String),
+    /// The kernel's symbols cannot be read.
+    #[error("cannot read the symbols of {}: {}", .0.display(), .1)]
+    Symbols(PathBuf, String),
+}
+
+/// Tells how far the benchmark is.
+fn say(what: &dyn Display) {
+    outcome::say(&format_args!("bench: {what}"));
+}
+
+/// `quartz bench`.
+///
+/// # Errors
+/// Something cannot be started or written.
+pub fn main(args: &BenchArgs) -> Result<(), Error> {
+    if !args.inside {
+        return Err(namespace::enter().into());
+    }
+    namespace::loopback()?;
+    let kit = kit(
+        &args.out,
+        args.kernel.as_deref(),
+        args.qemu.as_deref(),
+        &args.peers,
+    )?;
+    say(&"instructions of a request, tap");
+    let guest = kit.start(Subject::Quartz, Wire::Tap, 10, Count::Instructions)?;
+    let mut ours = cost::instructions(&guest)?;
+    guest.stop()?;
+    let guest = kit.start(Subject::Quartz, Wire::Tap, 11, Count::Exits)?;
+    ours.extend(cost::exits(&guest)?);
+    guest.stop()?;
+    baseline::compare(&ours, &args.baseline)?;
+    if args.keep {
+        baseline::keep(&ours, &args.baseline).map_err(output(&args.baseline))?;
+        say(&format_args!(
+            "{} is the baseline now",
+            args.baseline.display()
+        ));
+    }
+    let mut report = json!({ "cost": { "quartz": cost::to_json(&ours) } });
+    if !args.quick {
+        whole(&kit, args, &mut report)?;
+    }
+    let file = args.out.join("bench.json");
+    fs::write(&file, format!("{report:#}\n")).map_err(output(&file))?;
+    say(&format_args!("wrote {}", file.display()));
+    Ok(())
+}
+
+/// The peers' cost, the race, the boots.
+fn whole(kit: &Kit, args: &BenchArgs, report: &mut Value) -> Result<(), Error> {
+    for (at, peer) in [Subject::Nginx, Subject::Lighttpd].into_iter().enumerate() {
+        say(&format_args!(
+            "instructions of a request, tap, {}",
+            peer.name()
+        ));
+        let guest: Running = kit.start(peer, Wire::Tap, 12 + at as u8, Count::Instructions)?;
+        let figures = cost::instructions(&guest)?;
+        guest.stop()?;
+        println!("\ninstructions, {}", peer.name());
+        for (key, figure) in &figures {
+            println!("{key:<42} {:>14}", short(*figure));
+        }
+        report["cost"][peer.name()] = cost::to_json(&figures);
+    }
+    for wire in [Wire::Tap, Wire::User] {
+        let rows = race::rates(kit, wire, args.rounds, args.seconds)?;
+        race::print(wire.name(), &rows);
+        report[wire.name()] = rows.iter().map(race::Row::to_json).collect();
+    }
+    say(&"time to boot");
+    let (boots, floor) = race::boots(kit, args.rounds.max(5))?;
+    race::print("boot, user networking", std::slice::from_ref(&boots));
+    let floor = Spread::of(floor);
+    println!("QEMU to the first instruction of any guest: {floor} ms");
+    report["boot"] = boots.to_json();
+    report["floor_ms"] = json!(floor.median());
+    Ok(())
+}
+
+/// `quartz profile`.
+///
+/// # Errors
+/// Something cannot be started, read or written.
+pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
+    if !args.inside {
+        return Err(namespace::enter().into());
+    }
+    namespace::loopback()?;
+    let kit = kit(
+        &args.out,
+        args.kernel.as_deref(),
+        args.qemu.as_deref(),
+        Path::new(""),
+    )?;
+    profile::run(&kit, args)
+}
+
+fn kit(out: &Path, kernel: Option<&Path>, qemu: Option<&Path>, peers: &Path) -> Result<Kit, Error> {
+    let files = out.join("files");
+    subject::files(&files).map_err(output(&files))?;
+    Ok(Kit {
+        qemu: program::find(qemu)?,
+        kernel: Image::find(kernel)?.path,
+        site: Arc::new(Site::open(&files)?),
+        peers: peers.to_owned(),
+    })
+}
+
+fn output(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Output { path, source }
+}
