@@ -104,10 +104,14 @@ pub(crate) struct Flow {
     queue: Queue,
     /// What of it goes out, and when.
     sender: Sender,
-    /// The acknowledgement and the window that the peer was told last.
-    told: (u32, u16),
-    /// Bytes received since then.
-    unacked: u32,
+    /// Next number that we expect (RCV.NXT).
+    heard: u32,
+    /// What of it the peer was told.
+    told: u32,
+    /// What of it smoltcp believes that the peer was told, ...
+    synced: u32,
+    /// ... and the end of the window with it: what lies behind, smoltcp does not take.
+    edge: u32,
     /// The peer waits for an acknowledgement, whatever else there is to say.
     ack_now: bool,
     /// When it gets one.
@@ -144,8 +148,10 @@ impl Flow {
             base: 0,
             queue: Queue::new(),
             sender: Sender::new(),
-            told: (0, 0),
-            unacked: 0,
+            heard: 0,
+            told: 0,
+            synced: 0,
+            edge: 0,
             ack_now: false,
             ack_by: None,
             taken: false,
@@ -182,7 +188,7 @@ impl Flow {
         let most = mtu - crate::frame::overhead(&segment.tuple);
         self.sender
             .open(iss, segment::peer(frame, segment), most, now);
-        self.unacked = 0;
+        self.heard = segment.seq.wrapping_add(1);
         self.ack_now = false;
         self.ack_by = None;
         self.taken = false;
@@ -234,7 +240,7 @@ impl Flow {
             }
         }
         let ended = self.sender.has_ended();
-        if ack.bare && segment.seq == self.told.0 && !unsent && !ended {
+        if ack.bare && segment.seq == self.heard && !unsent && !ended {
             // Nothing in it is for the socket.
             return self.has_more();
         }
@@ -242,24 +248,17 @@ impl Flow {
         let known = self.base.wrapping_add(u32::from(ended));
         let number = if unsent { known.wrapping_add(2) } else { known };
         self.feed(context, segment, frame, Some(number), host, now);
-        if segment.payload > 0 {
-            self.unacked += segment.payload as u32;
-            if self.ack_by.is_none() {
-                self.ack_by = Some(now + ACK_DELAY);
-            }
-        }
-        self.ack_now |= segment.flags.fin();
         true
     }
 
     /// Whether a segment lies where the peer may send now (RFC 9293, 3.4): old ones and forged
     /// ones acknowledge nothing.
     fn is_near(&self, segment: &Segment) -> bool {
-        let (ack, window) = self.told;
-        let from = segment.seq.wrapping_sub(ack) as i32;
+        let window = self.edge.wrapping_sub(self.told) as i32;
+        let from = segment.seq.wrapping_sub(self.told) as i32;
+        let to = segment.end().wrapping_sub(self.told) as i32;
         // A keep-alive is one byte too old.
-        (-1..=i32::from(window)).contains(&from)
-            || (0..=i32::from(window)).contains(&(segment.end().wrapping_sub(ack) as i32))
+        (-1..=window).contains(&from) || (0..=window).contains(&to)
     }
 
     /// Whether a turn would change anything after an acknowledgement.
@@ -290,6 +289,7 @@ impl Flow {
             _ => Numbering::At(self.sender.number()),
         };
         context.wire.clear();
+        let before = self.received();
         let mut link = Link {
             host,
             wire: &mut context.wire,
@@ -300,7 +300,28 @@ impl Flow {
             .internet
             .poll_ingress_single(now, &mut link, &mut self.set);
         context.wire.numbering = Numbering::Plain;
-        self.note_told(context);
+        let after = self.received();
+        self.heard = self.heard.wrapping_add((after.0 - before.0) as u32);
+        if after.1 && !before.1 {
+            self.heard = self.heard.wrapping_add(1);
+            self.ack_now = true;
+        }
+        if self.heard != self.told && self.ack_by.is_none() {
+            self.ack_by = Some(now + ACK_DELAY);
+        }
+        if self.note_synced(context) {
+            self.note_told();
+        }
+    }
+
+    /// Bytes that wait to be read, and whether there will be no more.
+    fn received(&mut self) -> (usize, bool) {
+        let socket = self.socket();
+        let over = matches!(
+            socket.state(),
+            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
+        );
+        (socket.recv_queue(), over)
     }
 
     /// Gives a half-open connection a segment.
@@ -329,9 +350,6 @@ impl Flow {
         self.sender.established(&ack, now);
         self.stage = Stage::Idle;
         self.deadline = now + IDLE;
-        self.unacked = segment.payload as u32;
-        self.ack_by = (segment.payload > 0).then(|| now + ACK_DELAY);
-        self.ack_now = segment.flags.fin();
         context.service.stats.connections_served += 1;
     }
 

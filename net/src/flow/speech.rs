@@ -38,7 +38,9 @@ impl Flow {
         }
         context.wire.numbering = Numbering::Plain;
         self.stalled = context.wire.exhausted;
-        self.note_told(context);
+        if self.note_synced(context) {
+            self.note_told();
+        }
     }
 
     /// Lets smoltcp write what it wants to. `hold`: it is not sent.
@@ -55,16 +57,42 @@ impl Flow {
         context.wire.hold = false;
     }
 
-    /// Takes note of the acknowledgement in what smoltcp has just written. Whether there was one.
-    pub(super) fn note_told(&mut self, context: &Context) -> bool {
+    /// Takes note of the acknowledgement and window in what smoltcp has just written. Whether it
+    /// has written something.
+    pub(super) fn note_synced(&mut self, context: &Context) -> bool {
         let Some(sent) = context.wire.sent else {
             return false;
         };
-        self.told = (sent.ack, sent.window);
-        self.unacked = 0;
+        self.synced = sent.ack;
+        self.edge = sent.ack.wrapping_add(u32::from(sent.window));
+        true
+    }
+
+    /// The peer has been told where we are.
+    pub(super) fn note_told(&mut self) {
+        self.told = self.heard;
         self.ack_now = false;
         self.ack_by = None;
-        true
+    }
+
+    /// Moves the end of the window when less than half of it is left. That takes smoltcp a
+    /// segment, which is not sent.
+    fn open_window<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        let half = self.socket().recv_capacity() / 2;
+        if (self.window() as usize) < half {
+            self.move_edge(context, host, now);
+        }
+    }
+
+    fn move_edge<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+        self.poll(context, host, now, true);
+        self.note_synced(context);
+    }
+
+    /// Bytes that the peer may send now.
+    fn window(&self) -> u32 {
+        let window = self.edge.wrapping_sub(self.heard) as i32;
+        window.max(0) as u32
     }
 
     fn speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
@@ -73,7 +101,6 @@ impl Flow {
         }
         self.sender.tick(now);
         let mut spoke = false;
-        let mut asked = !self.owes();
         while self.sender.has_more(self.queue.len()) {
             if !host.can_transmit() {
                 self.stalled = true;
@@ -82,26 +109,25 @@ impl Flow {
             let Some(chunk) = self.sender.next(self.queue.len(), now) else {
                 break;
             };
-            if !asked {
-                // What goes out carries the newest acknowledgement.
-                asked = true;
-                self.poll(context, host, now, true);
-                self.note_told(context);
+            if !spoke {
+                spoke = true;
+                self.open_window(context, host, now);
             }
             self.emit(&chunk, context, host);
+        }
+        if !spoke && self.is_ack_due(now) {
+            if !host.can_transmit() {
+                self.stalled = true;
+                return;
+            }
             spoke = true;
-        }
-        if spoke || !self.is_ack_due(now) {
-            return;
-        }
-        if !host.can_transmit() {
-            self.stalled = true;
-            return;
-        }
-        self.poll(context, host, now, true);
-        if self.note_told(context) {
+            // This is a peer that sends much.
+            self.move_edge(context, host, now);
             let head = self.head(self.sender.number(), Flags(Flags::ACK));
             context.wire.say(host, &head, 0, |_| {});
+        }
+        if spoke {
+            self.note_told();
         }
     }
 
@@ -127,31 +153,26 @@ impl Flow {
             tuple: &self.tuple,
             to: self.peer,
             seq,
-            ack: self.told.0,
-            window: self.told.1,
+            ack: self.heard,
+            window: self.window().min(u32::from(u16::MAX)) as u16,
             flags,
         }
-    }
-
-    /// Whether the peer has sent something that is not acknowledged yet.
-    fn owes(&self) -> bool {
-        self.unacked > 0 || self.ack_now
     }
 
     /// Whether an acknowledgement has to go out now: for every second full segment at least
     /// (RFC 9293, 3.8.6.3), for a FIN, after a while, or when there is much more room than the
     /// peer knows of.
     fn is_ack_due(&mut self, now: Instant) -> bool {
-        if self.ack_now || self.ack_by.is_some_and(|at| at <= now) {
+        let unacked = self.heard.wrapping_sub(self.told);
+        if self.ack_now
+            || self.ack_by.is_some_and(|at| at <= now)
+            || unacked > self.sender.segment()
+        {
             return true;
         }
-        let unacked = self.unacked;
-        if unacked > self.sender.segment() {
-            return true;
-        }
-        let known = u32::from(self.told.1).saturating_sub(unacked);
+        let known = self.window() as usize;
         let socket = self.socket();
-        let free = (socket.recv_capacity() - socket.recv_queue()) as u32;
+        let free = socket.recv_capacity() - socket.recv_queue();
         free >= 2 * known.max(1) && socket.may_recv()
     }
 }

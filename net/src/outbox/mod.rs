@@ -64,9 +64,7 @@ impl<'a> Outbox<'a> {
         if len > self.room() {
             return false;
         }
-        for piece in pieces {
-            self.queue.push(self.blocks, piece);
-        }
+        self.queue.push_all(self.blocks, pieces, len);
         true
     }
 

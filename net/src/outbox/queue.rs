@@ -124,6 +124,25 @@ impl Queue {
         }
     }
 
+    /// Copies pieces of `len` bytes in all, as [`Queue::push`] does.
+    pub fn push_all(&mut self, blocks: &mut Blocks, pieces: &[&[u8]], len: usize) {
+        // Mostly it is a head that fits a block.
+        if (self.left() == 0 && len <= BLOCK) || len <= self.left() {
+            self.push_with(blocks, len, |target| {
+                let mut at = 0;
+                for piece in pieces {
+                    target[at..at + piece.len()].copy_from_slice(piece);
+                    at += piece.len();
+                }
+                at
+            });
+            return;
+        }
+        for piece in pieces {
+            self.push(blocks, piece);
+        }
+    }
+
     /// Lets `fill` write at most `most` bytes, in one piece that may be shorter; says how many it
     /// wrote. 0 without a call: there is no room.
     pub fn push_with(
