@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod archive;
+pub mod frames;
 pub mod raw;
+pub mod script;
 
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
 use quartz_net::{Duration, Host, Instant, Site, Snapshot, Stack, StackConfig};

@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod badlink;
 mod boards;
 mod browser;
 mod endurance;

@@ -4,10 +4,12 @@
 //! but below the temporary directory. Traffic stays on loopback and in namespaces made here.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod badlink;
 pub mod guest;
 pub mod load;
 pub mod network;
 pub mod process;
+pub mod relay;
 pub mod stats;
 
 use std::path::{Path, PathBuf};
