@@ -1,7 +1,9 @@
 #!/bin/bash
 # Takes each defence of the driver out, one at a time, and runs the test that has to notice.
 #
-# Works on a copy of the tree in target/mutants. A few minutes; not part of `make test`.
+# Works on a copy of the tree in target/mutants. A few minutes; not part of `make test`. With
+# LADDER=1 the mutants that a test of qemu/hostile notices too are also built into a kernel, which
+# that test then boots: a quarter of an hour.
 # `drivers/mutants.sh WORD` runs only the mutants whose lines contain WORD; VERBOSE=1 shows what
 # the tests say about one that survived.
 set -uo pipefail
@@ -26,10 +28,22 @@ tests() {
     timeout 300 cargo test -q -p quartz-drivers "${target[@]}" -- "$2" 2>&1
 }
 
-# mutant DEFENCE FILE BEFORE AFTER TARGET TEST [SAYS]: with BEFORE, which FILE has once, replaced
-# by AFTER, the test has to fail, saying SAYS.
+# boots TEST: runs the tests of the recovery ladder of that name on a kernel built from the tree.
+boots() {
+    RUSTC_BOOTSTRAP=1 cargo kernel -q 2>&1 &&
+        QUARTZ_KERNEL=$CARGO_TARGET_DIR/x86_64-quartz/kernel/quartz-unikernel \
+            timeout 300 cargo test -q -p quartz-hostile --test ladder -- "$1" 2>&1
+}
+
+# fails TEST OUTPUT: whether cargo's OUTPUT lists TEST among the failures.
+fails() {
+    grep -Eq "^    ([a-z_]+::)*$1\$" <<<"$2"
+}
+
+# mutant DEFENCE FILE BEFORE AFTER TARGET TEST [SAYS [BOOT]]: with BEFORE, which FILE has once,
+# replaced by AFTER, the test has to fail, saying SAYS; and on the real kernel the test BOOT.
 mutant() {
-    local defence=$1 file=drivers/src/$2 before=$3 after=$4 target=$5 test=$6 says=${7-} out
+    local defence=$1 file=drivers/src/$2 before=$3 after=$4 target=$5 test=$6 says=${7-} boot=${8-} out
     if [[ "$*" != *"$only"* ]]; then
         return
     fi
@@ -51,13 +65,24 @@ mutant() {
         printf '%-58s | DOES NOT COMPILE\n' "$defence"
         survived=$((survived + 1))
         [ -n "${VERBOSE-}" ] && printf '%s\n' "$out"
-    elif grep -Eq "^    ([a-z_]+::)*$test\$" <<<"$out" && grep -qF -- "$says" <<<"$out"; then
+    elif fails "$test" "$out" && grep -qF -- "$says" <<<"$out"; then
         caught=$((caught + 1))
         printf '%-58s | %s%s\n' "$defence" "$test" "${says:+, \"$says\"}"
     else
         survived=$((survived + 1))
         printf '%-58s | SURVIVED %s\n' "$defence" "$test"
         [ -n "${VERBOSE-}" ] && printf '%s\n' "$out"
+    fi
+    if [ -n "$boot" ] && [ -n "${LADDER-}" ]; then
+        out=$(boots "$boot")
+        if fails "$boot" "$out"; then
+            caught=$((caught + 1))
+            printf '%-58s | %s, on the real kernel\n' "$defence" "$boot"
+        else
+            survived=$((survived + 1))
+            printf '%-58s | SURVIVED %s, on the real kernel\n' "$defence" "$boot"
+            [ -n "${VERBOSE-}" ] && printf '%s\n' "$out"
+        fi
     fi
     cp original "$file"
 }
@@ -96,21 +121,27 @@ mutant 'the loop heeds what the look finds' net.rs \
 mutant 'the kick test is modular' index.rs \
     'new.since(event.plus(1)) < new.since(old)' 'let _ = old; new.raw() >= event.plus(1).raw()' \
     lib need_event_for_every_index_and_batch
+mutant 'a device that asks for a kick gets it' queue.rs \
+    'if kicked {' 'if kicked && false {' traffic one_kick_per_batch '' \
+    junk_and_oddities_cost_nothing
 
 # The ledger against the device.
 mutant 'a used id is a descriptor' ledger.rs \
     'self.owners.get_mut(id as usize) else' 'self.owners.get_mut(usize::from(id as u16)) else' \
     hostile lies_in_the_used_rings 'rx id whose low bits are right'
 mutant 'a used descriptor is the device'"'"'s' ledger.rs \
-    '*owner == DRIVER || *owner' '*owner' hostile lies_in_the_used_rings 'rx id'
+    '*owner == DRIVER || *owner' '*owner' hostile lies_in_the_used_rings 'rx id' \
+    false_ids_in_the_receive_ring_are_found_out
 mutant 'a descriptor not yet published is not the device'"'"'s' ledger.rs \
     ' || *owner == self.batch' '' lib a_buffer_kept_for_long
 mutant 'a used length holds the header' ledger.rs \
     'if len < shortest || len > longest' 'if len > longest' \
-    hostile lies_in_the_used_rings 'rx length zero'
+    hostile lies_in_the_used_rings 'rx length zero' \
+    false_lengths_in_the_receive_ring_are_found_out
 mutant 'a used length fits the buffer' ledger.rs \
     'if len < shortest || len > longest' 'if len < shortest' \
-    hostile lies_in_the_used_rings 'rx length beyond the buffer by one'
+    hostile lies_in_the_used_rings 'rx length beyond the buffer by one' \
+    false_lengths_in_the_receive_ring_are_found_out
 mutant 'used.idx stays behind avail.idx' ledger.rs \
     'ahead > possible || ' 'ahead > possible.max(u16::MAX) || ' lib the_bounds_of_used_idx_for_every_index
 mutant 'used.idx does not go back' ledger.rs \
@@ -132,7 +163,7 @@ mutant 'books that do not balance end in a reset' net/upkeep.rs \
 # Buffers.
 mutant 'a frame that is dropped brings its buffer back' pool.rs \
     'self.pool.put_back(credit);' 'core::mem::forget(credit);' \
-    traffic frames_dropped_late_and_in_any_order
+    traffic frames_dropped_late_and_in_any_order '' junk_and_oddities_cost_nothing
 mutant 'buffers that came back are posted' net.rs \
     'self.rx.post_returned();' '' traffic wraps_again_and_again
 mutant 'a runt brings its buffer back' net.rs \
@@ -151,7 +182,8 @@ mutant 'an interrupt is acknowledged' interrupt.rs \
 mutant 'unannounced entries are taken in' net/upkeep.rs \
     'if self.announcement.is_overdue(now, missing) {' \
     'if self.announcement.is_overdue(now, missing) && false {' \
-    hostile notifications_that_go_wrong 'an interrupt lost'
+    hostile notifications_that_go_wrong 'an interrupt lost' \
+    a_missed_interrupt_is_made_up_for
 mutant 'after a missed interrupt the driver looks by itself' net/upkeep.rs \
     'self.polls_until = now + DISTRUST_US;' 'let _ = DISTRUST_US;' \
     hostile notifications_that_go_wrong 'every interrupt lost for good'
@@ -162,10 +194,12 @@ mutant 'an interrupt on its way is not missed' recovery.rs \
 # Second rung.
 mutant 'frames that lie untaken are kicked again' net/upkeep.rs \
     'Stalled::Rekick => self.rekick(Direction::Transmit)' 'Stalled::Rekick => {}' \
-    hostile notifications_that_go_wrong 'a kick lost'
+    hostile notifications_that_go_wrong 'a kick lost' \
+    a_swallowed_kick_is_repeated
 mutant 'a silent receive ring is kicked again' net/upkeep.rs \
     'Verdict::Rekick => self.rekick(Direction::Receive)' 'Verdict::Rekick => {}' \
-    hostile rings_that_stand_still 'receive ring frozen until a reset'
+    hostile rings_that_stand_still 'receive ring frozen until a reset' \
+    a_swallowed_kick_is_repeated
 mutant 'a link that is down is no stall' net/upkeep.rs \
     'let gap = if link_up { self.tx.gap() } else { 0 };' \
     'let _ = link_up; let gap = self.tx.gap();' \
@@ -195,7 +229,8 @@ mutant 'an announcement is no question' probe.rs \
     lib an_announcement_asks_for_nobody
 mutant 'a gateway nothing is known of is asked at once' probe.rs \
     '(self.eager > 0 || idle >= QUIET_US)' '(idle >= QUIET_US)' \
-    lib a_ring_that_dies_right_after_boot
+    lib a_ring_that_dies_right_after_boot '' \
+    a_receive_ring_that_freezes_right_after_boot_is_reset
 mutant 'it is asked at once after a reset too' probe.rs \
     'self.trust = 0;
                 self.eager = EAGER;' 'self.trust = 0;' lib a_ring_that_dies_twice
@@ -211,16 +246,20 @@ mutant 'a gateway that went away is trusted no more' probe.rs \
 # Third rung.
 mutant 'a transmit ring that stays frozen is reset' net/upkeep.rs \
     'Stalled::Dead => self.ladder.fail(Cause::TransmitStalled)' 'Stalled::Dead => {}' \
-    hostile rings_that_stand_still 'transmit ring frozen until a reset'
+    hostile rings_that_stand_still 'transmit ring frozen until a reset' \
+    a_frozen_ring_is_reset
 mutant 'a receive ring that stays silent is reset' net/upkeep.rs \
     'Verdict::Dead => self.ladder.fail(Cause::ReceiveSilent)' 'Verdict::Dead => {}' \
-    hostile rings_that_stand_still 'receive ring frozen until a reset'
+    hostile rings_that_stand_still 'receive ring frozen until a reset' \
+    a_frozen_ring_is_reset
 mutant 'a device that asks for a reset gets it' net/upkeep.rs \
     'Standing::NeedsReset => self.ladder.fail(Cause::NeedsReset)' 'Standing::NeedsReset => {}' \
-    events a_reset_tells_why
+    events a_reset_tells_why '' \
+    a_device_that_resets_itself_is_brought_up_again
 mutant 'a device that reset itself is brought up' net/upkeep.rs \
     'Standing::Lost => self.ladder.fail(Cause::Lost)' 'Standing::Lost => {}' \
-    hostile devices_that_come_and_go 'it says that it failed'
+    hostile devices_that_come_and_go 'it says that it failed' \
+    a_device_that_resets_itself_is_brought_up_again
 mutant 'a device that is gone is noticed' net/upkeep.rs \
     'Standing::Gone => self.ladder.fail(Cause::Gone)' 'Standing::Gone => {}' \
     hostile devices_that_come_and_go 'it is gone for good'
@@ -271,7 +310,8 @@ mutant 'an MTU beyond the buffers is refused' bringup.rs \
 # Fourth rung.
 mutant 'resets in a row end' recovery.rs \
     'if self.strikes >= STRIKES {' 'if self.strikes >= STRIKES && false {' \
-    hostile rings_that_stand_still 'transmit ring frozen for good'
+    hostile rings_that_stand_still 'transmit ring frozen for good' \
+    a_device_that_never_comes_back_is_given_up_with_a_reason
 mutant 'resets in a row are spaced' recovery.rs \
     'if self.strikes > 0 && quiet' 'if false && quiet' lib failing_resets_back_off_and_end
 mutant 'resets that help do not add up' recovery.rs \

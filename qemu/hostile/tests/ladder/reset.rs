@@ -57,6 +57,13 @@ fn reset(setup: Setup) {
         );
     }
     assert_eq!(guest.machine.qtest().read32(CARD + 8), 1);
+    let serial = guest.machine.serial();
+    for reason in ["the device reset itself", "the device asks for a reset"] {
+        assert!(
+            serial.contains(&format!("reset, since {reason}")),
+            "{reason}"
+        );
+    }
 }
 
 #[test]
