@@ -182,6 +182,7 @@ fn kit(out: &Path, kernel: Option<&Path>, qemu: Option<&Path>, peers: &Path) -> 
         kernel: Image::find(kernel)?.path,
         site: Arc::new(Site::open(&files)?),
         peers: peers.to_owned(),
+        plugin: meter::plugin(),
     })
 }
 

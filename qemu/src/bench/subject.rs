@@ -1,7 +1,7 @@
 //! What is measured: Quartz and its peers, each as a guest on the same kind of machine.
 
 use super::BenchError;
-use super::meter::{self, Meter};
+use super::meter::Meter;
 use crate::error::Error;
 use crate::guest::{Guest, Patience};
 use crate::http;
@@ -75,6 +75,8 @@ pub struct Kit {
     pub site: Arc<Site>,
     /// The folder with the peers.
     pub peers: PathBuf,
+    /// The plugin that counts.
+    pub plugin: PathBuf,
 }
 
 /// What the plugin is to count.
@@ -144,8 +146,8 @@ impl Kit {
                 Count::Profile => ",profile=on",
                 Count::Nothing | Count::Instructions => "",
             };
-            let plugin = meter::plugin();
-            let plugin = format!("{},out={}{words}", plugin.display(), counters.display());
+            let plugin = self.plugin.display();
+            let plugin = format!("{plugin},out={}{words}", counters.display());
             machine.extra.extend(["-plugin".into(), plugin.into()]);
         }
         let began = Instant::now();
