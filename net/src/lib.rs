@@ -30,6 +30,8 @@ mod deadlines;
 mod endpoints;
 mod flow;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod host;
 mod http;
 mod internet;
@@ -50,7 +52,7 @@ mod time_wait;
 
 pub use config::{StackConfig, StackError};
 pub use host::{Host, Snapshot};
-pub use site::{MOST_ENTRIES, Site, SiteError, SiteErrorKind};
+pub use site::{MOST_ENTRIES, Site, SiteError, SiteErrorKind, SiteOptions};
 pub use smoltcp::time::{Duration, Instant};
 pub use stack::Stack;
 pub use stats::{Dropped, Evicted, Expired, Fragmented, Icmp, Neighbors, Stats};

@@ -29,6 +29,21 @@ impl Text {
         &self.memory[..self.len]
     }
 
+    /// Bytes that have been written.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no room: something may have been cut off.
+    pub fn is_full(&self) -> bool {
+        self.len == self.memory.len()
+    }
+
+    /// Takes back what was written behind the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         let run = bytes.len().min(self.memory.len() - self.len);

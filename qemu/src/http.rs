@@ -59,6 +59,12 @@ impl Client {
         self.deadline = deadline;
     }
 
+    /// The connection itself.
+    #[must_use]
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors
@@ -95,7 +101,8 @@ impl Client {
         };
         let head: Vec<u8> = self.input.drain(..head_len).collect();
         let mut response = parse_head(&head)?;
-        if head_only || response.status == 204 || response.status == 304 {
+        // RFC 9112, 6.3: these have no content.
+        if head_only || response.status < 200 || matches!(response.status, 204 | 304) {
             return Ok(response);
         }
         let length = match response.field("content-length") {

@@ -3,9 +3,11 @@
 //! The connection holds no copy of anything: what is not read yet lies in the socket's receive
 //! buffer, what is said lies in its [`Outbox`], and files in the site's image.
 
+use super::answer::Answer;
 use super::body::{Body, Progress};
-use super::request::{self, Framing, Parsed, Refused, Request};
-use super::response::{self, Answer, Form, Rest};
+use super::range::Spans;
+use super::request::{self, Framing, Method, Parsed, Refused, Request};
+use super::response::{self, Form, Rest};
 use super::route;
 use super::status::Status;
 use crate::host::Snapshot;
@@ -33,6 +35,8 @@ pub(crate) enum Wait {
 enum State {
     /// Reading a head.
     Head,
+    /// The client is to be told to send its content.
+    Continue,
     /// Throwing a request's content away.
     Body,
     /// An answer is to be written.
@@ -54,8 +58,13 @@ pub(crate) struct Conn {
     body: Body,
     /// What of the content is not in the outbox yet.
     rest: Rest,
+    /// The ranges of a file that it is made of, if it is.
+    spans: Spans,
     /// The answer waits until no received frame is in anybody's hands.
     deferred: bool,
+    /// So many bytes of a head stay in the receive buffer until its answer is written: the answer
+    /// repeats some of them.
+    held: usize,
 }
 
 /// What else an answer may need.
@@ -98,8 +107,10 @@ impl Conn {
             old: false,
             keep: true,
             body: Body::NONE,
-            rest: Rest::Static(&[]),
+            rest: Rest::NONE,
+            spans: Spans::NONE,
             deferred: false,
+            held: 0,
         }
     }
 
@@ -120,6 +131,12 @@ impl Conn {
                     Read::Partial | Read::Divided => return Wait::Head,
                     Read::Ended => self.close(socket),
                 },
+                State::Continue => {
+                    if !outbox.push_static(b"HTTP/1.1 100 Continue\r\n\r\n") {
+                        return Wait::Room;
+                    }
+                    self.state = State::Body;
+                }
                 State::Body => {
                     if !self.read_body(socket) {
                         if socket.may_recv() {
@@ -129,12 +146,12 @@ impl Conn {
                     }
                 }
                 State::Answer => {
-                    if !self.write_head(outbox, scene) {
+                    if !self.write_head(socket, outbox, scene) {
                         return Wait::Room;
                     }
                 }
                 State::Content => {
-                    if !self.rest.write(outbox, scene) {
+                    if !self.rest.write(&self.spans, outbox, scene) {
                         return Wait::Room;
                     }
                     if self.keep {
@@ -160,7 +177,7 @@ impl Conn {
 
     /// Whether there is an answer to go on with.
     pub fn has_more(&self) -> bool {
-        matches!(self.state, State::Answer | State::Content)
+        matches!(self.state, State::Continue | State::Answer | State::Content)
     }
 
     /// Whether everything has been said.
@@ -179,7 +196,7 @@ impl Conn {
         match self.state {
             State::Head if socket.recv_queue() == 0 => self.close(socket),
             State::Head | State::Body => self.refuse(Status::RequestTimeout),
-            State::Answer | State::Content | State::Closed => return false,
+            State::Continue | State::Answer | State::Content | State::Closed => return false,
         }
         true
     }
@@ -217,15 +234,9 @@ impl Conn {
     fn read_divided(&mut self, socket: &mut Socket<'_>, full: bool, scene: &mut Scene<'_>) -> Read {
         let mut head = core::mem::take(&mut scene.service.head);
         let len = socket.peek_slice(&mut head).unwrap_or(0);
-        let (mut used, read) = self.take(&mut head[..len], false, full, scene);
+        let (used, read) = self.take(&mut head[..len], false, full, scene);
         scene.service.head = head;
-        while used > 0 {
-            let run = socket.recv(|buffer| {
-                let run = used.min(buffer.len());
-                (run, run)
-            });
-            used -= run.unwrap_or(used);
-        }
+        skip(socket, used);
         read
     }
 
@@ -237,14 +248,28 @@ impl Conn {
         full: bool,
         scene: &mut Scene<'_>,
     ) -> (usize, Read) {
-        match request::parse(buffer) {
+        let parsed = match request::parse(buffer) {
+            Ok(Parsed::Newer(figure)) => {
+                buffer[figure] = b'1';
+                request::parse(buffer)
+            }
+            parsed => parsed,
+        };
+        match parsed {
             Ok(Parsed::Whole(len, request)) => {
                 self.accept(&request, scene);
+                if let Answer::Redirect(_) = self.answer {
+                    // Its content, if it has any, is thrown away behind the end.
+                    self.keep &= request.framing == Framing::Empty;
+                    self.state = State::Answer;
+                    self.held = len;
+                    return (0, Read::Whole);
+                }
                 (len, Read::Whole)
             }
             Ok(Parsed::Partial) if divided => (0, Read::Divided),
-            Ok(Parsed::Partial) if full => {
-                let line = buffer.trim_ascii_start();
+            Ok(Parsed::Partial | Parsed::Newer(_)) if full => {
+                let line = &buffer[request::empty_lines(buffer)..];
                 self.refuse(if line.contains(&b'\n') {
                     Status::HeaderFieldsTooLarge
                 } else {
@@ -252,11 +277,8 @@ impl Conn {
                 });
                 (0, Read::Whole)
             }
-            Ok(Parsed::Partial) => {
-                // Empty lines between requests are nothing to wait for (RFC 9112, 2.2).
-                let empty = buffer.iter().take_while(|b| b"\r\n".contains(b)).count();
-                (empty, Read::Partial)
-            }
+            // Empty lines in front of a request are nothing to wait for.
+            Ok(Parsed::Partial | Parsed::Newer(_)) => (request::empty_lines(buffer), Read::Partial),
             Err(Refused { status, rest }) => {
                 self.refuse(status);
                 match rest {
@@ -272,13 +294,16 @@ impl Conn {
     }
 
     fn accept(&mut self, request: &Request<'_>, scene: &mut Scene<'_>) {
-        self.head_only = request.head_only;
+        self.head_only = request.method == Method::Head;
         self.old = request.old;
         self.keep = request.keep;
-        self.answer = route::decide(request, scene.service, scene.port);
+        self.answer = route::decide(request, scene.service, scene.port, &mut self.spans);
         self.state = State::Answer;
         if request.framing != Framing::Empty {
             self.frame(request.framing, true);
+            if request.waits && self.state == State::Body {
+                self.state = State::Continue;
+            }
         }
     }
 
@@ -323,7 +348,12 @@ impl Conn {
 
     /// Queues an answer's head and what fits of its content. False: there is no room yet, or the
     /// answer has to wait.
-    fn write_head(&mut self, outbox: &mut Outbox<'_>, scene: &mut Scene<'_>) -> bool {
+    fn write_head(
+        &mut self,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> bool {
         self.deferred = self.answer.needs_rest() && !scene.at_rest;
         if self.deferred {
             return false;
@@ -334,12 +364,55 @@ impl Conn {
             keep: self.keep,
             old: self.old,
         };
-        let Some(written) = response::write(self.answer, form, outbox, scene) else {
+        let written = match self.answer {
+            Answer::Redirect(_) => self.write_redirect(form, socket, outbox, scene),
+            answer => response::write(answer, None, &self.spans, form, outbox, scene),
+        };
+        let Some(written) = written else {
             return false;
         };
         self.rest = written.rest;
         self.state = State::Content;
         scene.service.stats.answered(written.code);
         true
+    }
+
+    /// Queues an answer that leads to another place: its query is that of the request.
+    #[cold]
+    fn write_redirect(
+        &mut self,
+        form: Form,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> Option<response::Written> {
+        let mut head = core::mem::take(&mut scene.service.head);
+        let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
+        let (mut answer, mut query) = (self.answer, None);
+        if let Ok(Parsed::Whole(_, request)) = request::parse(&head[..len]) {
+            // Somebody else may have been redirected in the meantime.
+            answer = route::decide(&request, scene.service, scene.port, &mut self.spans);
+            query = request.query;
+        }
+        let written = response::write(answer, query, &self.spans, form, outbox, scene);
+        scene.service.head = head;
+        if written.is_some() {
+            skip(socket, core::mem::take(&mut self.held));
+        }
+        written
+    }
+}
+
+/// Drops bytes from the front of the receive buffer.
+fn skip(socket: &mut Socket<'_>, mut count: usize) {
+    while count > 0 {
+        let run = socket.recv(|buffer| {
+            let run = count.min(buffer.len());
+            (run, run)
+        });
+        match run {
+            Ok(run) if run > 0 => count -= run,
+            _ => return,
+        }
     }
 }

@@ -4,13 +4,20 @@
 //! nothing of frames, addresses and timers: it says what it waits for, and the flow sets the
 //! deadline.
 
+pub(crate) mod answer;
 pub(crate) mod body;
+mod condition;
 pub(crate) mod conn;
 pub(crate) mod date;
+pub(crate) mod fields;
+mod multipart;
+mod negotiation;
+pub(crate) mod range;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod route;
 pub(crate) mod status;
+mod target;
 
 pub(crate) use conn::{Conn, Wait};
 pub(crate) use status::Status;

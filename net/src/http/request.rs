@@ -1,11 +1,16 @@
-//! A request's head: what of it matters to a server of files.
+//! A request's head: what of it matters to a server of files (RFC 9110, RFC 9112).
+//!
+//! Nothing that two readers could understand differently is accepted: such requests are how one is
+//! smuggled past a proxy.
 
+use super::fields::{Fields, Lines, Single};
 use super::status::Status;
+use super::target::{self, Target};
 use core::mem::MaybeUninit;
 use httparse::{Error, Header};
 
 /// Most fields of a head.
-const MOST_FIELDS: usize = 64;
+pub(super) const MOST_FIELDS: usize = 64;
 
 /// How the request's content is framed (RFC 9112, 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,21 +23,66 @@ pub(crate) enum Framing {
     Chunked,
 }
 
+/// The methods that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// RFC 9110, 9.3.1.
+    Get,
+    /// RFC 9110, 9.3.2: the answer has no content.
+    Head,
+    /// RFC 9110, 9.3.7.
+    Options,
+}
+
 /// A request's head.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
-    /// HEAD: the answer has no content.
-    pub head_only: bool,
-    /// The path, as it stands in the request, with its query.
-    pub target: &'a [u8],
+    /// What is to be done.
+    pub method: Method,
+    /// The path, as it stands in the request; `*` for the server as a whole.
+    pub path: &'a [u8],
+    /// The query, without its question mark, if there is one.
+    pub query: Option<&'a [u8]>,
     /// Sent as HTTP/1.0.
     pub old: bool,
     /// The connection can go on afterwards.
     pub keep: bool,
     /// How its content is framed.
     pub framing: Framing,
-    /// Tags of the versions that the client has.
-    pub if_none_match: Option<&'a [u8]>,
+    /// The client waits for a 100 before it sends its content.
+    pub waits: bool,
+    /// `Accept-Encoding`.
+    pub codings: Lines<'a>,
+    /// Under which conditions it is to be answered.
+    pub conditions: Conditions<'a>,
+}
+
+/// The fields of conditional and range requests (RFC 9110, 13 and 14).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conditions<'a> {
+    /// `If-Match`.
+    pub if_match: Lines<'a>,
+    /// `If-None-Match`.
+    pub if_none_match: Lines<'a>,
+    /// `If-Modified-Since`.
+    pub if_modified_since: Single<'a>,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since: Single<'a>,
+    /// `If-Range`.
+    pub if_range: Single<'a>,
+    /// `Range`.
+    pub range: Single<'a>,
+}
+
+impl Conditions<'_> {
+    /// Whether there is none that says anything by itself.
+    pub fn is_empty(&self) -> bool {
+        self.if_match.is_empty()
+            && self.if_none_match.is_empty()
+            && self.if_modified_since.is_empty()
+            && self.if_unmodified_since.is_empty()
+            && self.range.is_empty()
+    }
 }
 
 /// A head that is answered with an error.
@@ -47,11 +97,24 @@ pub(crate) struct Refused {
 
 /// What a buffer holds.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(crate) enum Parsed<'a> {
     /// Less than a head.
     Partial,
     /// A head of so many bytes.
     Whole(usize, Request<'a>),
+    /// One of a later HTTP/1, which is to be read as 1.1 (RFC 9110, 2.5): the place of the figure
+    /// that says so.
+    Newer(usize),
+}
+
+/// Empty lines in front of a request, in bytes: they are passed over (RFC 9112, 2.2).
+pub(crate) fn empty_lines(buffer: &[u8]) -> usize {
+    let mut rest = buffer;
+    while let [b'\r', b'\n', more @ ..] | [b'\n', more @ ..] = rest {
+        rest = more;
+    }
+    buffer.len() - rest.len()
 }
 
 /// Parses the head that `buffer` begins with.
@@ -66,13 +129,16 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => return Err(refuse(Status::HeaderFieldsTooLarge)),
-        Err(Error::Version) => return Err(refuse(version(buffer))),
+        Err(Error::Version) => return other_version(buffer).map_err(refuse),
         Err(_) => return Err(refuse(Status::BadRequest)),
     };
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
         return Err(refuse(Status::BadRequest));
     };
+    if !lines_end_well(&buffer[..len], parsed.headers) {
+        return Err(refuse(Status::BadRequest));
+    }
     let fields = Fields::read(parsed.headers).map_err(refuse)?;
     let old = minor == 0;
     // RFC 9112, 3.2: one Host field in every request of HTTP/1.1.
@@ -81,151 +147,74 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
     }
     let framing = fields.framing(old).map_err(refuse)?;
     let keep = !fields.close && (!old || fields.keep_alive);
-    let status = match method {
-        "GET" | "HEAD" => None,
-        "POST" | "PUT" | "DELETE" | "PATCH" | "OPTIONS" | "TRACE" | "CONNECT" => {
-            Some(Status::MethodNotAllowed)
-        }
-        _ => Some(Status::NotImplemented),
+    // RFC 9110, 10.1.1: HTTP/1.0 knows no expectations.
+    let waits = fields.expects && !old && framing != Framing::Empty;
+    let known = match method {
+        "GET" => Ok(Method::Get),
+        "HEAD" => Ok(Method::Head),
+        "OPTIONS" => Ok(Method::Options),
+        "POST" | "PUT" | "DELETE" | "PATCH" | "TRACE" | "CONNECT" => Err(Status::MethodNotAllowed),
+        _ => Err(Status::NotImplemented),
     };
-    // A client that waits for "100 Continue" gets its answer instead, and may then send its
-    // content or not: nobody can tell, so the connection ends (RFC 9110, 10.1.1).
-    let keep = keep && !(fields.expects && framing != Framing::Empty);
-    if let Some(status) = status {
+    let method = match known {
+        _ if fields.unknown_expectation && !old => Err(Status::ExpectationFailed),
+        Ok(method) => Ok(method),
         // After CONNECT the bytes would not be HTTP any more.
-        let rest = (method != "CONNECT").then_some((len, framing, keep));
-        return Err(Refused { status, rest });
-    }
+        Err(status) if method == "CONNECT" => return Err(refuse(status)),
+        Err(status) => Err(status),
+    };
+    let method = method.map_err(|status| {
+        // A client that waits for a 100 gets this answer instead, and may then send its content
+        // or not: nobody can tell, so the connection ends (RFC 9110, 10.1.1).
+        let keep = keep && !waits && !fields.unknown_expectation;
+        let rest = Some((len, framing, keep));
+        Refused { status, rest }
+    })?;
+    let Target { path, query } =
+        target::read(target.as_bytes(), method == Method::Options).map_err(refuse)?;
     Ok(Parsed::Whole(
         len,
         Request {
-            head_only: method == "HEAD",
-            target: origin(target).ok_or(refuse(Status::BadRequest))?,
+            method,
+            path,
+            query,
             old,
             keep,
             framing,
-            if_none_match: fields.if_none_match,
+            waits,
+            codings: fields.codings,
+            conditions: fields.conditions,
         },
     ))
 }
 
-/// The fields that matter, as they stand.
-#[derive(Default)]
-struct Fields<'a> {
-    hosts: u32,
-    close: bool,
-    keep_alive: bool,
-    expects: bool,
-    length: Option<u64>,
-    /// Transfer codings, and whether they are the one that is understood.
-    coding: Option<bool>,
-    if_none_match: Option<&'a [u8]>,
+/// Whether every line of a head ends with CR LF. httparse takes LF alone, as a server may (RFC
+/// 9112, 2.2); a proxy that does not would see other fields than we do.
+fn lines_end_well(head: &[u8], fields: &[Header<'_>]) -> bool {
+    let start = head.as_ptr().addr();
+    let ends_at = |at: usize| head[..at].ends_with(b"\r\n");
+    head.ends_with(b"\r\n\r\n")
+        && fields
+            .iter()
+            .all(|field| ends_at(field.name.as_ptr().addr() - start))
 }
 
-impl<'a> Fields<'a> {
-    fn read(headers: &[Header<'a>]) -> Result<Fields<'a>, Status> {
-        let mut fields = Fields::default();
-        for Header { name, value } in headers {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
-            // The length alone rules most fields out.
-            match name.len() {
-                4 if is("host") => {
-                    fields.hosts += 1;
-                    let odd = |b: &u8| {
-                        matches!(b, b' ' | b'\t' | b',' | b'/' | b'?' | b'#' | b'@' | b'\\')
-                    };
-                    if value.iter().any(odd) {
-                        return Err(Status::BadRequest);
-                    }
-                }
-                6 if is("expect") => fields.expects = value.eq_ignore_ascii_case(b"100-continue"),
-                10 if is("connection") => {
-                    for token in value.split(|&b| b == b',') {
-                        let token = token.trim_ascii();
-                        fields.close |= token.eq_ignore_ascii_case(b"close");
-                        fields.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-                    }
-                }
-                13 if is("if-none-match") => {
-                    // A second field would continue the list (RFC 9110, 5.3); the first decides.
-                    fields.if_none_match.get_or_insert(value);
-                }
-                14 if is("content-length") => {
-                    // Two lengths, even equal ones, are how requests are smuggled.
-                    if fields.length.is_some() {
-                        return Err(Status::BadRequest);
-                    }
-                    fields.length = Some(decimal(value).ok_or(Status::BadRequest)?);
-                }
-                17 if is("transfer-encoding") => {
-                    let understood = value.eq_ignore_ascii_case(b"chunked");
-                    if fields.coding.replace(understood).is_some() {
-                        return Err(Status::BadRequest);
-                    }
-                }
-                _ => {}
-            }
+/// What becomes of a request line that httparse found no HTTP/1.0 or 1.1 in.
+fn other_version(buffer: &[u8]) -> Result<Parsed<'_>, Status> {
+    let start = empty_lines(buffer);
+    let line = &buffer[start..];
+    let Some(end) = line.iter().position(|&b| b == b'\n') else {
+        return Ok(Parsed::Partial);
+    };
+    let line = line[..end].strip_suffix(b"\r").unwrap_or(&line[..end]);
+    let word = line.iter().rposition(|&b| b == b' ').map_or(0, |at| at + 1);
+    match line[word..].strip_prefix(b"HTTP/") {
+        Some([b'1', b'.', b'2'..=b'9']) => Ok(Parsed::Newer(start + line.len() - 1)),
+        Some([b'0' | b'2'..=b'9'] | [b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) => {
+            Err(Status::VersionNotSupported)
         }
-        Ok(fields)
+        _ => Err(Status::BadRequest),
     }
-
-    /// RFC 9112, 6.1 and 6.3: what could be read in two ways is refused.
-    fn framing(&self, old: bool) -> Result<Framing, Status> {
-        match (self.coding, self.length) {
-            (None, None | Some(0)) => Ok(Framing::Empty),
-            (None, Some(length)) => Ok(Framing::Sized(length)),
-            (Some(_), Some(_)) => Err(Status::BadRequest),
-            (Some(_), None) if old => Err(Status::BadRequest),
-            (Some(true), None) => Ok(Framing::Chunked),
-            (Some(false), None) => Err(Status::NotImplemented),
-        }
-    }
-}
-
-/// The path and query of a target: origin-form, or absolute-form (RFC 9112, 3.2).
-fn origin(target: &str) -> Option<&[u8]> {
-    let target = target.as_bytes();
-    if target.first() == Some(&b'/') {
-        return Some(target);
-    }
-    let scheme = target.get(..7)?;
-    if !scheme.eq_ignore_ascii_case(b"http://") {
-        return None;
-    }
-    let authority = &target[7..];
-    match authority.iter().position(|b| b"/?".contains(b)) {
-        Some(0) => None,
-        Some(at) if authority[at] == b'/' => Some(&authority[at..]),
-        // An empty path stands for the root.
-        _ if authority.is_empty() => None,
-        _ => Some(b"/"),
-    }
-}
-
-/// Whether a request line that httparse stumbled over asks for another HTTP.
-fn version(buffer: &[u8]) -> Status {
-    let line = buffer.trim_ascii_start();
-    let line = line.split(|&b| b == b'\n').next().unwrap_or(line);
-    let word = line.trim_ascii_end().rsplit(|&b| b == b' ').next();
-    match word {
-        Some([b'H', b'T', b'T', b'P', b'/', major, rest @ ..])
-            if major.is_ascii_digit() && matches!(rest, [] | [b'.', b'0'..=b'9']) =>
-        {
-            Status::VersionNotSupported
-        }
-        _ => Status::BadRequest,
-    }
-}
-
-/// Decimal figures and nothing else.
-fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, byte| {
-        let figure = byte.checked_sub(b'0').filter(|figure| *figure < 10)?;
-        number.checked_mul(10)?.checked_add(u64::from(figure))
-    })
 }
 
 #[cfg(test)]
@@ -258,8 +247,9 @@ mod tests {
             );
         }
         let (len, request) = whole(text);
-        assert_eq!((len, request.target), (text.len(), &b"/a?b"[..]));
-        assert!(request.keep && !request.old && !request.head_only);
+        assert_eq!((len, request.path), (text.len(), &b"/a"[..]));
+        assert_eq!(request.query, Some(&b"b"[..]));
+        assert!(request.keep && !request.old && request.method == Method::Get);
     }
 
     #[test]
@@ -272,42 +262,52 @@ mod tests {
         assert!(!keep("GET / HTTP/1.0", ""));
         assert!(keep("GET / HTTP/1.0", "Connection: Keep-Alive\r\n"));
         assert!(!keep("GET / HTTP/1.0", "Connection: keep-alive, close\r\n"));
-        assert!(!keep(
-            "GET / HTTP/1.1",
-            "Expect: 100-continue\r\nContent-Length: 3\r\n"
-        ));
-        assert!(keep("GET / HTTP/1.1", "Expect: 100-continue\r\n"));
     }
 
     #[test]
-    fn targets() {
-        let target = |t: &str| {
-            String::from_utf8(
-                whole(&format!("GET {t} HTTP/1.1\r\nHost: x\r\n\r\n"))
-                    .1
-                    .target
-                    .to_vec(),
-            )
-            .unwrap()
+    fn expectations() {
+        let waits = |line: &str, fields: &str| {
+            whole(&format!("{line}\r\nHost: x\r\nExpect: {fields}\r\n"))
+                .1
+                .waits
         };
-        assert_eq!(target("/"), "/");
-        assert_eq!(target("http://example.org/a/b?c"), "/a/b?c");
-        assert_eq!(target("HTTP://example.org"), "/");
-        assert_eq!(target("http://example.org?q=/x"), "/");
-        for bad in [
-            "*",
-            "a/b",
-            "http:///x",
-            "http://",
-            "https://example.org/",
-            "ftp://x/",
-        ] {
-            assert_eq!(
-                status(&format!("GET {bad} HTTP/1.1\r\nHost: x\r\n\r\n")),
-                Status::BadRequest,
-                "{bad}"
-            );
+        let body = "100-continue\r\nContent-Length: 3\r\n";
+        assert!(waits("GET / HTTP/1.1", body));
+        assert!(waits(
+            "GET / HTTP/1.1",
+            "100-Continue\r\nTransfer-Encoding: chunked\r\n"
+        ));
+        assert!(!waits("GET / HTTP/1.1", "100-continue\r\n"));
+        assert!(!waits("GET / HTTP/1.0", body));
+        assert!(!waits("GET / HTTP/1.0", "tea\r\n"));
+        for unknown in ["tea", "100-continue, tea", "100-continue;q=1", ""] {
+            let text = format!("GET / HTTP/1.1\r\nHost: x\r\nExpect: {unknown}\r\n\r\n");
+            assert_eq!(status(&text), Status::ExpectationFailed, "{unknown}");
         }
+        let refused = parse(
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+        );
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.status, Status::MethodNotAllowed);
+        assert!(matches!(refused.rest, Some((_, Framing::Sized(3), false))));
+    }
+
+    #[test]
+    fn every_line_ends_with_both() {
+        for text in [
+            "GET / HTTP/1.1\nHost: x\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\n\n",
+            "GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n",
+            "GET / HTTP/1.0\n\r\n",
+            "GET / HTTP/1.0\r\n\n",
+            "GET / HTTP/1.0\n\n",
+        ] {
+            assert_eq!(status(text), Status::BadRequest, "{text:?}");
+        }
+        whole("\r\n\r\nGET / HTTP/1.0\r\n\r\n");
+        assert_eq!(empty_lines(b"\r\n\n\r\nGET"), 5);
+        assert_eq!(empty_lines(b"\r"), 0);
     }
 
     #[test]
@@ -316,7 +316,6 @@ mod tests {
             ("POST", Status::MethodNotAllowed),
             ("PUT", Status::MethodNotAllowed),
             ("DELETE", Status::MethodNotAllowed),
-            ("OPTIONS", Status::MethodNotAllowed),
             ("TRACE", Status::MethodNotAllowed),
             ("CONNECT", Status::MethodNotAllowed),
             ("PATCH", Status::MethodNotAllowed),
@@ -391,20 +390,47 @@ mod tests {
             status("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"),
             Status::BadRequest
         );
+        let status_of = |coding: &str| {
+            status(&format!(
+                "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n"
+            ))
+        };
+        for coding in ["gzip, chunked", "x,chunked", "identity, Chunked"] {
+            assert_eq!(status_of(coding), Status::NotImplemented, "{coding}");
+        }
         for coding in [
+            "",
             "gzip",
-            "gzip, chunked",
-            "chunked, chunked",
             "identity",
             "xchunked",
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked;a=b",
+            "\"chunked\"",
+            ",chunked",
+            "chunked,",
         ] {
-            let text = format!("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n");
-            assert_eq!(status(&text), Status::NotImplemented, "{coding}");
+            assert_eq!(status_of(coding), Status::BadRequest, "{coding}");
+        }
+        for value in ["chunked", "Chunked", "\tchunked "] {
+            let text = format!("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {value}\r\n\r\n");
+            assert_eq!(whole(&text).1.framing, Framing::Chunked, "{value}");
         }
     }
 
     #[test]
     fn versions() {
+        for newer in ["1.2", "1.9"] {
+            let text = format!("\r\nGET / HTTP/{newer}\r\nHost: x\r\n\r\n");
+            let Ok(Parsed::Newer(at)) = parse(text.as_bytes()) else {
+                panic!("{text:?}");
+            };
+            let mut bytes = text.into_bytes();
+            bytes[at] = b'1';
+            assert!(matches!(parse(&bytes), Ok(Parsed::Whole(..))));
+        }
+        assert!(matches!(parse(b"GET / HTTP/2"), Ok(Parsed::Partial)));
+        assert_eq!(status("GET / HTTP/1.10\r\n\r\n"), Status::BadRequest);
         assert_eq!(
             status("GET / HTTP/2.0\r\n\r\n"),
             Status::VersionNotSupported

@@ -1,42 +1,18 @@
 //! Answers on their way into an outbox.
 
 use super::Status;
+use super::answer::{Answer, Choice};
 use super::conn::Scene;
+use super::multipart;
+use super::range::Spans;
 use crate::endpoints::Endpoint;
 use crate::outbox::Outbox;
+use crate::site::Site;
+use crate::text::Text;
+use core::fmt::Write as _;
 
-/// What a request is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// A file of the site, by its number.
-    File(u32),
-    /// The client has this file already (304).
-    NotModified(u32),
-    /// To the directory of this index page, with a slash at its end (301).
-    Redirect(u32),
-    /// A status of its own.
-    Status(Status),
-    /// A page about the guest.
-    Endpoint(Endpoint),
-}
-
-impl Answer {
-    /// The status code, for the counters. That of an endpoint is known when it is written.
-    pub fn code(self) -> u16 {
-        match self {
-            Answer::File(_) | Answer::Endpoint(_) => 200,
-            Answer::NotModified(_) => 304,
-            Answer::Redirect(_) => 301,
-            Answer::Status(status) => status.code(),
-        }
-    }
-
-    /// Whether it is written when no received frame is being looked at: see
-    /// [`Endpoint::needs_rest`].
-    pub fn needs_rest(self) -> bool {
-        matches!(self, Answer::Endpoint(endpoint) if endpoint.needs_rest())
-    }
-}
+/// Up to about this length a piece counts as one that is copied, in bytes.
+const SHORT: usize = 200;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug)]
@@ -65,20 +41,46 @@ impl Form {
 pub(super) enum Rest {
     /// Of a file, or nothing.
     Static(&'static [u8]),
+    /// Of some ranges of a file, from this one on.
+    Parts { choice: Choice, next: u8 },
     /// Of the black box: these bytes.
     BlackBox { at: usize, end: usize },
 }
 
 impl Rest {
+    /// Nothing.
+    pub const NONE: Rest = Rest::Static(&[]);
+
     /// Queues what fits. Whether that was all.
-    pub fn write(&mut self, outbox: &mut Outbox<'_>, scene: &Scene<'_>) -> bool {
+    pub fn write(&mut self, spans: &Spans, outbox: &mut Outbox<'_>, scene: &mut Scene<'_>) -> bool {
         match self {
-            Rest::Static(rest) => {
-                let all = outbox.push_static(rest);
-                if all {
-                    *rest = &[];
+            Rest::Static(rest) => outbox.push_static(rest),
+            Rest::Parts { choice, next } => {
+                let service = &mut *scene.service;
+                let representation = choice.of(&service.site);
+                let spans = spans.as_slice();
+                while usize::from(*next) <= spans.len() {
+                    let number = usize::from(*next);
+                    let text = &mut service.text;
+                    text.clear();
+                    let content: &'static [u8] = match spans.get(number) {
+                        Some(span) => {
+                            multipart::part_head(number, *span, representation, text);
+                            span.of(representation.content)
+                        }
+                        None => {
+                            multipart::end(representation, text);
+                            &[]
+                        }
+                    };
+                    // Both or nothing: a part's head is not written twice.
+                    if outbox.places() < 2 || !outbox.push(&[text.bytes()]) {
+                        return false;
+                    }
+                    outbox.push_static(content);
+                    *next += 1;
                 }
-                all
+                true
             }
             Rest::BlackBox { at, end } => {
                 while at < end {
@@ -103,34 +105,148 @@ pub(super) struct Written {
     pub rest: Rest,
 }
 
-/// Queues an answer's head. `None`, with nothing queued: there is no room for it.
+/// Queues an answer's head. `None`, with nothing queued: there is no room for it. `query`: that of
+/// the request, for a redirection; `spans`: the ranges of [`Answer::Parts`].
 pub(super) fn write(
     answer: Answer,
+    query: Option<&[u8]>,
+    spans: &Spans,
     form: Form,
     outbox: &mut Outbox<'_>,
     scene: &mut Scene<'_>,
 ) -> Option<Written> {
     let service = &mut *scene.service;
     let date = service.date.field(scene.now.total_micros() / 1_000_000);
-    let (head, content) = match answer {
-        Answer::File(number) => service.site.file(number),
+    let text = &mut service.text;
+    text.clear();
+    // What is generated, what lies ready, and the content.
+    let answer = match answer {
+        Answer::Redirect(status) if !redirect(status, query, service.site.location(), text) => {
+            text.clear();
+            Answer::Status(Status::UriTooLong)
+        }
+        answer => answer,
+    };
+    let (ready, rest): (&'static [u8], Rest) = match answer {
+        Answer::File(choice) => {
+            let file = choice.of(&service.site);
+            (file.head.whole(), Rest::Static(file.content))
+        }
         Answer::Status(status) => {
             let prepared = status.prepared();
-            (prepared.head.as_bytes(), prepared.body.as_bytes())
+            (
+                prepared.head.as_bytes(),
+                Rest::Static(prepared.body.as_bytes()),
+            )
         }
-        Answer::NotModified(number) => (
-            service.site.not_modified(number, &mut service.text),
-            &[][..],
-        ),
-        Answer::Redirect(number) => (service.site.redirect(number, &mut service.text), &[][..]),
+        Answer::Redirect(_) => (&[], Rest::NONE),
         Answer::Endpoint(endpoint) => return write_page(endpoint, form, outbox, scene),
+        answer => generate(answer, spans, &service.site, text),
     };
-    let content = if form.head_only { &[] } else { content };
-    let queued = outbox.push(&[head, date, form.ending()]);
-    queued.then_some(Written {
+    // All of the head or nothing: it is not written twice. What lies ready may be copied behind
+    // what is generated, if it is short.
+    let generated = text.len() + date.len() + form.ending().len();
+    if outbox.places() < 3 || outbox.room() < generated + ready.len().min(SHORT) {
+        return None;
+    }
+    let mut queued = outbox.push(&[text.bytes()]);
+    queued &= outbox.push_static(ready);
+    queued &= outbox.push(&[date, form.ending()]);
+    debug_assert!(queued, "there was room for it");
+    Some(Written {
         code: answer.code(),
-        rest: Rest::Static(content),
+        rest: match form.head_only {
+            true => Rest::NONE,
+            false => rest,
+        },
     })
+}
+
+/// Writes the beginning of a head that is not prepared; gives the rest of it, which is, and the
+/// content. Writing into `Text` cannot fail.
+#[cold]
+fn generate(answer: Answer, spans: &Spans, site: &Site, text: &mut Text) -> (&'static [u8], Rest) {
+    const SERVER: &str = "\r\nServer: Quartz\r\n";
+    match answer {
+        Answer::Part(choice, span) => {
+            let file = choice.of(site);
+            let len = span.end - span.start;
+            let _ = write!(
+                text,
+                "HTTP/1.1 206 Partial Content{SERVER}Content-Length: {len}\r\n"
+            );
+            multipart::content_range(span, file.content.len(), text);
+            (file.head.fields(), Rest::Static(span.of(file.content)))
+        }
+        Answer::Parts(choice) => {
+            let file = choice.of(site);
+            let _ = write!(text, "HTTP/1.1 206 Partial Content{SERVER}");
+            multipart::fields(spans, file, text);
+            (file.head.untyped(), Rest::Parts { choice, next: 0 })
+        }
+        Answer::NoSuchRange(choice) => {
+            const BODY: &str = "416 Range Not Satisfiable\n";
+            let file = choice.of(site);
+            let _ = write!(
+                text,
+                "HTTP/1.1 416 Range Not Satisfiable{SERVER}Content-Range: bytes */{}\r\n\
+                 Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n",
+                file.content.len(),
+                BODY.len()
+            );
+            (&[], Rest::Static(BODY.as_bytes()))
+        }
+        Answer::NotModified(choice) => {
+            let _ = write!(text, "HTTP/1.1 304 Not Modified{SERVER}");
+            (choice.of(site).head.shared(), Rest::NONE)
+        }
+        Answer::Missing(choice) => {
+            let file = choice.of(site);
+            let len = file.content.len();
+            let _ = write!(
+                text,
+                "HTTP/1.1 404 Not Found{SERVER}Content-Length: {len}\r\n"
+            );
+            (file.head.fields(), Rest::Static(file.content))
+        }
+        Answer::File(_) | Answer::Redirect(_) | Answer::Status(_) | Answer::Endpoint(_) => {
+            unreachable!("prepared, or written elsewhere")
+        }
+    }
+}
+
+/// Writes the head of a redirection. The request's query goes with it, unless the place has one of
+/// its own. False: it is too long.
+#[cold]
+fn redirect(status: u16, query: Option<&[u8]>, location: &[u8], text: &mut Text) -> bool {
+    let phrase = match status {
+        302 => "302 Found",
+        303 => "303 See Other",
+        307 => "307 Temporary Redirect",
+        308 => "308 Permanent Redirect",
+        _ => "301 Moved Permanently",
+    };
+    let _ = write!(
+        text,
+        "HTTP/1.1 {phrase}\r\nServer: Quartz\r\nContent-Length: 0\r\nLocation: "
+    );
+    let fragment = location.iter().position(|&b| b == b'#');
+    let (place, fragment) = location.split_at(fragment.unwrap_or(location.len()));
+    text.push(place);
+    if let Some(query) = query
+        && !place.contains(&b'?')
+    {
+        text.push(b"?");
+        for &byte in query {
+            match byte.is_ascii_graphic() {
+                true => text.push(&[byte]),
+                false => drop(write!(text, "%{byte:02X}")),
+            }
+        }
+    }
+    text.push(fragment);
+    text.push(b"\r\n");
+    !text.is_full()
 }
 
 /// The same for a page. It lies in memory that the next one is written to, so all of it goes now,
@@ -156,11 +272,13 @@ fn write_page(
         true => (&[][..], 0),
         false => (page.content, page.black_box),
     };
-    let queued = outbox.push(&[page.head, date, form.ending(), content]);
-    queued.then_some(Written {
+    if !outbox.push(&[page.head, date, form.ending(), content]) {
+        return None;
+    }
+    Some(Written {
         code: page.code,
         rest: match black_box {
-            0 => Rest::Static(&[]),
+            0 => Rest::NONE,
             end => Rest::BlackBox { at: 0, end },
         },
     })

@@ -1,41 +1,85 @@
 //! From a request to its answer: the endpoints first, then the site.
 
-use super::request::Request;
-use super::response::Answer;
+use super::answer::{Answer, Choice};
+use super::condition::{self, Outcome, Validators};
+use super::negotiation;
+use super::range::{self, Asked, Spans};
+use super::request::{Method, Request};
 use super::status::Status;
 use crate::endpoints::Endpoint;
 use crate::service::Service;
 use crate::site::{Resolved, Site};
 
-/// What a request is answered with.
-pub(super) fn decide(request: &Request<'_>, service: &mut Service, port: u16) -> Answer {
-    let path = match request.target.iter().position(|&b| b == b'?') {
-        Some(query) => &request.target[..query],
-        None => request.target,
-    };
+/// What a request is answered with. Several ranges of a file are written to `spans`.
+pub(super) fn decide(
+    request: &Request<'_>,
+    service: &mut Service,
+    port: u16,
+    spans: &mut Spans,
+) -> Answer {
+    if request.method == Method::Options {
+        return Answer::Status(Status::NoContent);
+    }
     if service.endpoints_on(port)
-        && let Some(endpoint) = Endpoint::route(path, service.admin == Some(port))
+        && let Some(endpoint) = Endpoint::route(request.path, service.admin == Some(port))
     {
         return Answer::Endpoint(endpoint);
     }
-    match service.site.resolve(path) {
-        Resolved::File(number) => match request.if_none_match {
-            Some(tags) if has(tags, &mut service.site, number) => Answer::NotModified(number),
-            _ => Answer::File(number),
+    match service.site.resolve(request.path) {
+        Resolved::File(number) => file(number, request, &service.site, spans),
+        Resolved::Redirect(status) => Answer::Redirect(status),
+        Resolved::Nothing(Some(number)) => match chosen(number, request, &service.site) {
+            Some(choice) => Answer::Missing(choice),
+            None => Answer::Status(Status::NotFound),
         },
-        Resolved::Directory(number) => Answer::Redirect(number),
-        Resolved::Nothing => Answer::Status(Status::NotFound),
+        Resolved::Nothing(None) => Answer::Status(Status::NotFound),
         Resolved::Malformed => Answer::Status(Status::BadRequest),
     }
 }
 
-/// Whether a list of tags names the file's (RFC 9110, 13.1.2; weak comparison, 8.8.3.2).
-fn has(tags: &[u8], site: &mut Site, number: u32) -> bool {
-    let Some(own) = site.tag(number) else {
-        return false;
+/// The answer about a file: first which representation, then the conditions, then the ranges (RFC
+/// 9110, 13.2.2).
+fn file(number: u32, request: &Request<'_>, site: &Site, spans: &mut Spans) -> Answer {
+    let Some(choice) = chosen(number, request, site) else {
+        return Answer::Status(Status::NotAcceptable);
     };
-    tags.split(|&b| b == b',').any(|tag| {
-        let tag = tag.trim_ascii();
-        tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == own
+    let conditions = &request.conditions;
+    // Most requests have none.
+    if conditions.is_empty() {
+        return Answer::File(choice);
+    }
+    let file = site.file(number);
+    let representation = choice.of(site);
+    let own = Validators {
+        tag: representation.head.tag(),
+        modified: file.modified,
+    };
+    match condition::evaluate(conditions, own) {
+        Outcome::NotModified => return Answer::NotModified(choice),
+        Outcome::Failed => return Answer::Status(Status::PreconditionFailed),
+        Outcome::Proceed => {}
+    }
+    // RFC 9110, 14.2: ranges are defined for GET alone.
+    if request.method != Method::Get || !condition::range_applies(&conditions.if_range, own) {
+        return Answer::File(choice);
+    }
+    match range::read(&conditions.range, representation.content.len()) {
+        Asked::Whole => Answer::File(choice),
+        Asked::Nothing => Answer::NoSuchRange(choice),
+        Asked::Spans(asked) => match asked.as_slice() {
+            [span] => Answer::Part(choice, *span),
+            _ => {
+                *spans = asked;
+                Answer::Parts(choice)
+            }
+        },
+    }
+}
+
+fn chosen(number: u32, request: &Request<'_>, site: &Site) -> Option<Choice> {
+    let which = negotiation::choose(&request.codings, site.file(number).representations)?;
+    Some(Choice {
+        file: number,
+        which: which as u8,
     })
 }

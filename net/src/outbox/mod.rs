@@ -39,7 +39,6 @@ impl<'a> Outbox<'a> {
         Outbox { queue, blocks }
     }
 
-    #[allow(dead_code, reason = "for answers of several parts")]
     /// Pieces that will be taken: each call of a `push` function takes at most one place.
     pub fn places(&self) -> usize {
         self.queue.places()

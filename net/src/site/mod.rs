@@ -1,22 +1,27 @@
 //! The site: files that lie in a tar image, found by their path, with their heads prepared.
 //!
-//! Files stay where they are in the image; what is kept per file is its name, its head and a few
+//! Files stay where they are in the image; what is kept per file is its name, its heads and a few
 //! numbers. Nothing is parsed per request. Owns no sockets and sends nothing.
 
 mod error;
+mod head;
 mod index;
 mod mime;
-mod path;
+pub(crate) mod path;
+mod representation;
 mod tag;
 mod tar;
 
 pub use error::{SiteError, SiteErrorKind};
+pub(crate) use head::Head;
+pub(crate) use representation::{Coding, File, Representation};
 
 use crate::text::Text;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::ops::Range;
+use head::{Fields, Marks};
 use index::{Form, Index, Key, Names, PAGE};
 use tar::Kind;
 
@@ -27,44 +32,62 @@ pub const MOST_ENTRIES: usize = 100_000;
 const LONGEST_REDIRECT: usize = 1024;
 /// Longest path of a request that is looked at, in bytes: that of a whole receive buffer.
 const LONGEST_PATH: usize = 8192;
+/// The page that is shown for a path that leads nowhere.
+const NOT_FOUND: &[u8] = b"404.html";
+/// Fields against some attacks on a page's readers.
+const SECURITY: &[u8] = b"X-Content-Type-Options: nosniff\r\nX-Frame-Options: SAMEORIGIN\r\n\
+    Referrer-Policy: strict-origin-when-cross-origin\r\nCross-Origin-Opener-Policy: same-origin\r\n";
+
+/// How a site is served.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SiteOptions {
+    /// Unix time in seconds, if it is known: no file was changed later.
+    pub now: Option<u64>,
+    /// Every file's answer carries fields against sniffing, framing and leaking of referrers.
+    pub security_fields: bool,
+}
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resolved {
     /// A file, by its number.
     File(u32),
-    /// A directory without the slash at its end, by the number of its index page.
-    Directory(u32),
-    /// Nothing.
-    Nothing,
+    /// Elsewhere: the status. [`Site::location`] has the place, without the request's query.
+    Redirect(u16),
+    /// Nothing; the page that says so, if the site has one.
+    Nothing(Option<u32>),
     /// It is not a path.
     Malformed,
 }
 
-struct File {
-    /// Where its head lies in [`Site::heads`].
-    head: Range<u32>,
+/// What is kept of a file.
+struct Kept {
+    /// Its representations in [`Site::representations`].
+    representations: Range<u32>,
     content: &'static [u8],
-    /// Where in the head its tag begins; 0: it has none.
-    tag_at: u16,
-    /// The tag has been computed.
-    tagged: bool,
+    /// Unix seconds; 0: not known.
+    modified: u64,
     /// The name holds a byte that a path has to escape, so no path may name it as it stands.
     escaped: bool,
 }
 
 /// A site, ready to be served.
 pub struct Site {
-    files: Vec<File>,
+    files: Vec<Kept>,
+    representations: Vec<Representation>,
     names: Names,
-    heads: Vec<u8>,
     index: Index,
+    /// What is shown for a path that leads nowhere.
+    not_found: Option<u32>,
     /// A path is put into its plain form here.
     plain: Vec<u8>,
+    /// Where the last redirection led.
+    location: Text,
 }
 
 impl Site {
-    /// Reads a tar image (ustar, GNU or PAX). Files are not copied and not read.
+    /// Reads a tar image (ustar, GNU or PAX). Files are not copied. `x.css.br` and `x.css.gz` are other
+    /// representations of `x.css`.
     ///
     /// Directories and global PAX headers are passed over. Hard links serve the file that they
     /// name. Symbolic links, devices and unknown kinds of entries are passed over with a warning:
@@ -74,6 +97,14 @@ impl Site {
     /// [`SiteError`], with the entry's name and place, for an image that is truncated or damaged,
     /// or names that are absolute, climb out, or stand twice.
     pub fn from_tar(image: &'static [u8]) -> Result<Site, SiteError> {
+        Site::with_options(image, &SiteOptions::default())
+    }
+
+    /// The same, served as `options` say.
+    ///
+    /// # Errors
+    /// As [`Site::from_tar`].
+    pub fn with_options(image: &'static [u8], options: &SiteOptions) -> Result<Site, SiteError> {
         let size = Size::of(image)?;
         let mut site = Site::with_room(&size)?;
         let mut passed_over = 0u32;
@@ -99,7 +130,12 @@ impl Site {
                     continue;
                 }
             };
-            site.add(&entry.name(), content).map_err(error)?;
+            let modified = match (entry.modified, options.now) {
+                // RFC 9110, 8.8.2.1: not later than the answer's own date.
+                (modified, Some(now)) => modified.min(now),
+                (modified, None) => modified,
+            };
+            site.add(&entry.name(), content, modified).map_err(error)?;
         }
         if passed_over > 10 {
             log::warn!("site: passed over {} entries more", passed_over - 10);
@@ -108,6 +144,8 @@ impl Site {
             return Err(SiteError::new(SiteErrorKind::Empty, 0, b""));
         }
         site.link_directories();
+        site.not_found = site.find(NOT_FOUND);
+        site.prepare(options)?;
         Ok(site)
     }
 
@@ -139,13 +177,13 @@ impl Site {
         if let Some(key) = self.index.find(name, &self.names)
             && !self.files[key.file as usize].escaped
         {
-            return key.resolved();
+            return self.resolved(key);
         }
         let mut plain = core::mem::take(&mut self.plain);
         let resolved = match path::plain(name, &mut plain) {
             Some(len) => match self.index.find(&plain[..len], &self.names) {
-                Some(key) => key.resolved(),
-                None => Resolved::Nothing,
+                Some(key) => self.resolved(key),
+                None => Resolved::Nothing(self.not_found),
             },
             None => Resolved::Malformed,
         };
@@ -153,94 +191,74 @@ impl Site {
         resolved
     }
 
-    /// A file's head, without `Date`, `Connection` and the empty line, and its content.
-    pub(crate) fn file(&mut self, number: u32) -> (&[u8], &'static [u8]) {
-        if !self.files[number as usize].tagged {
-            self.tag(number);
+    /// A file.
+    pub(crate) fn file(&self, number: u32) -> File<'_> {
+        let kept = &self.files[number as usize];
+        let range = kept.representations.start as usize..kept.representations.end as usize;
+        File {
+            representations: &self.representations[range],
+            modified: (kept.modified > 0).then_some(kept.modified),
         }
-        let file = &self.files[number as usize];
-        let head = file.head.start as usize..file.head.end as usize;
-        (&self.heads[head], file.content)
     }
 
-    /// A file's entity tag with its quotes, if it has one (RFC 9110, 8.8.3).
-    pub(crate) fn tag(&mut self, number: u32) -> Option<&[u8]> {
-        let file = &mut self.files[number as usize];
-        if file.tag_at == 0 {
-            return None;
-        }
-        let at = file.head.start as usize + usize::from(file.tag_at);
-        let tag = &mut self.heads[at..at + tag::LEN];
-        if !file.tagged {
-            file.tagged = true;
-            tag::write(tag, file.content);
-        }
-        Some(tag)
+    /// Where the last [`Resolved::Redirect`] leads: a path, escaped.
+    pub(crate) fn location(&self) -> &[u8] {
+        self.location.bytes()
     }
 
-    /// The head of a 304 answer (RFC 9110, 15.4.5).
-    pub(crate) fn not_modified<'a>(&mut self, number: u32, text: &'a mut Text) -> &'a [u8] {
-        text.clear();
-        text.push(b"HTTP/1.1 304 Not Modified\r\nServer: Quartz\r\nETag: ");
-        text.push(self.tag(number).unwrap_or(b"\"\""));
-        text.push(b"\r\n");
-        text.bytes()
-    }
-
-    /// The head of a 301 answer that adds the slash to a directory's path.
-    pub(crate) fn redirect<'a>(&self, number: u32, text: &'a mut Text) -> &'a [u8] {
-        text.clear();
-        text.push(
-            b"HTTP/1.1 301 Moved Permanently\r\nServer: Quartz\r\nContent-Length: 0\r\nLocation: /",
-        );
-        let directory = Key {
-            file: number,
-            form: Form::Directory,
-        };
-        for &byte in directory.path(self.names.get(number)) {
-            if path::is_plain(byte) {
-                text.push(&[byte]);
-            } else {
-                // Writing into `Text` cannot fail.
-                let _ = write!(text, "%{byte:02X}");
+    fn resolved(&mut self, key: Key) -> Resolved {
+        match key.form {
+            Form::Name | Form::Directory => Resolved::File(key.file),
+            Form::Bare => {
+                let form = Form::Directory;
+                let directory = Key { form, ..key };
+                self.location.clear();
+                self.location.push(b"/");
+                for &byte in directory.path(self.names.get(key.file)) {
+                    if path::is_plain(byte) {
+                        self.location.push(&[byte]);
+                    } else {
+                        // Writing into `Text` cannot fail.
+                        let _ = write!(self.location, "%{byte:02X}");
+                    }
+                }
+                Resolved::Redirect(301)
             }
         }
-        text.push(b"\r\n");
-        text.bytes()
     }
 
     fn with_room(size: &Size) -> Result<Site, SiteError> {
-        let full = |_| SiteError::new(SiteErrorKind::NoMemory, 0, b"");
-        let (mut files, mut heads) = (Vec::new(), Vec::new());
+        let full = |_| no_memory();
+        let mut files = Vec::new();
         files.try_reserve_exact(size.files).map_err(full)?;
-        heads
-            .try_reserve_exact(size.files * HEAD_ROOM)
-            .map_err(full)?;
         // A file, its directory, and that without the slash.
         let index = Index::with_room(size.files + 2 * size.pages);
         Ok(Site {
             files,
+            representations: Vec::new(),
             names: Names::with_room(size.files, size.names).map_err(full)?,
-            heads,
-            index: index.ok_or(SiteError::new(SiteErrorKind::NoMemory, 0, b""))?,
+            index: index.ok_or(no_memory())?,
+            not_found: None,
             plain: vec![0; LONGEST_PATH],
+            location: Text::new(3 * LONGEST_REDIRECT + 2),
         })
     }
 
-    fn add(&mut self, name: &[u8], content: &'static [u8]) -> Result<(), SiteErrorKind> {
+    fn add(
+        &mut self,
+        name: &[u8],
+        content: &'static [u8],
+        modified: u64,
+    ) -> Result<(), SiteErrorKind> {
         if self.find(name).is_some() {
             return Err(SiteErrorKind::Duplicate);
         }
         self.names.push(name);
-        let tagged = content.len() <= tag::MOST;
-        let (head, tag_at) = self.head(name, content.len(), tagged);
         let file = self.files.len() as u32;
-        self.files.push(File {
-            head,
+        self.files.push(Kept {
+            representations: 0..0,
             content,
-            tag_at,
-            // A file without a tag needs none.
-            tagged: !tagged,
+            modified,
             escaped: name.iter().any(|b| b"%?#".contains(b)),
         });
         let form = Form::Name;
@@ -248,32 +266,64 @@ impl Site {
         Ok(())
     }
 
-    /// Prepares a file's head; also says where its tag goes.
-    fn head(&mut self, name: &[u8], len: usize, tagged: bool) -> (Range<u32>, u16) {
-        let start = self.heads.len();
-        let kind = mime::of(name);
-        let put = |heads: &mut Vec<u8>, text: &str| heads.extend_from_slice(text.as_bytes());
-        put(
-            &mut self.heads,
-            "HTTP/1.1 200 OK\r\nServer: Quartz\r\nContent-Type: ",
-        );
-        put(&mut self.heads, kind.name);
-        if kind.is_text {
-            put(&mut self.heads, "; charset=utf-8");
+    /// Prepares the representations of all files.
+    fn prepare(&mut self, options: &SiteOptions) -> Result<(), SiteError> {
+        let mut heads = Vec::new();
+        let mut drafts: Vec<Draft> = Vec::new();
+        let mut coded = Vec::new();
+        let full = |_| no_memory();
+        for number in 0..self.files.len() as u32 {
+            let first = drafts.len() as u32;
+            for coding in [Coding::Brotli, Coding::Gzip, Coding::Identity] {
+                coded.clear();
+                coded.extend_from_slice(self.names.get(number));
+                coded.extend_from_slice(coding.suffix());
+                if let Some(other) = self.find(&coded) {
+                    let content = self.files[other as usize].content;
+                    drafts.try_reserve(1).map_err(full)?;
+                    drafts.push(Draft::new(coding, content));
+                }
+            }
+            let last = drafts.len() as u32;
+            let file = &mut self.files[number as usize];
+            file.representations = first..last;
+            let kind = mime::of(self.names.get(number));
+            for draft in &mut drafts[first as usize..] {
+                let mut tag = [0; tag::LEN];
+                tag::write(&mut tag, draft.content);
+                draft.start = heads.len() as u32;
+                heads.try_reserve(HEAD_ROOM).map_err(full)?;
+                draft.marks = Fields {
+                    kind: &[kind.name, if kind.is_text { "; charset=utf-8" } else { "" }],
+                    coding: draft.coding,
+                    len: draft.content.len(),
+                    tag: &tag,
+                    modified: (file.modified > 0).then_some(file.modified),
+                    varies: last - first > 1,
+                    more: match options.security_fields {
+                        true => SECURITY,
+                        false => &[],
+                    },
+                }
+                .write(&mut heads);
+                draft.end = heads.len() as u32;
+            }
         }
-        put(&mut self.heads, "\r\nContent-Length: ");
-        let mut figures = Text::new(20);
-        let _ = write!(figures, "{len}");
-        self.heads.extend_from_slice(figures.bytes());
-        put(&mut self.heads, "\r\n");
-        let mut tag_at = 0;
-        if tagged {
-            put(&mut self.heads, "ETag: ");
-            tag_at = self.heads.len() - start;
-            self.heads.extend_from_slice(&[b'"'; tag::LEN]);
-            put(&mut self.heads, "\r\n");
-        }
-        (start as u32..self.heads.len() as u32, tag_at as u16)
+        heads.shrink_to_fit();
+        let heads: &'static [u8] = heads.leak();
+        self.representations
+            .try_reserve_exact(drafts.len())
+            .map_err(full)?;
+        let ready = drafts.iter().map(|draft| Representation {
+            coding: draft.coding,
+            content: draft.content,
+            head: Head::new(
+                &heads[draft.start as usize..draft.end as usize],
+                draft.marks,
+            ),
+        });
+        self.representations.extend(ready);
+        Ok(())
     }
 
     /// Makes index pages stand for their directories. A file of the directory's own name wins.
@@ -305,17 +355,33 @@ impl Site {
     }
 }
 
-impl Key {
-    fn resolved(self) -> Resolved {
-        match self.form {
-            Form::Name | Form::Directory => Resolved::File(self.file),
-            Form::Bare => Resolved::Directory(self.file),
+/// A representation whose head has no place yet.
+struct Draft {
+    coding: Coding,
+    content: &'static [u8],
+    start: u32,
+    end: u32,
+    marks: Marks,
+}
+
+impl Draft {
+    fn new(coding: Coding, content: &'static [u8]) -> Draft {
+        Draft {
+            coding,
+            content,
+            start: 0,
+            end: 0,
+            marks: Marks::default(),
         }
     }
 }
 
-/// Bytes reserved for each head.
-const HEAD_ROOM: usize = 256;
+fn no_memory() -> SiteError {
+    SiteError::new(SiteErrorKind::NoMemory, 0, b"")
+}
+
+/// Bytes that a head takes, about.
+const HEAD_ROOM: usize = 512;
 
 /// What an image takes, counted before anything is allocated.
 struct Size {

@@ -5,7 +5,7 @@
 ///
 /// Escapes are decoded first, then `.` and `..` parts go, so that no way of writing them climbs
 /// above the root: there `..` does nothing.
-pub(super) fn plain(path: &[u8], plain: &mut [u8]) -> Option<usize> {
+pub(crate) fn plain(path: &[u8], plain: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     let mut bytes = path.iter();
     while let Some(&byte) = bytes.next() {
@@ -13,6 +13,10 @@ pub(super) fn plain(path: &[u8], plain: &mut [u8]) -> Option<usize> {
             b'%' => figure(*bytes.next()?)? << 4 | figure(*bytes.next()?)?,
             byte => byte,
         };
+        // No name holds it, and what cuts text at it would see another name.
+        if byte == 0 {
+            return None;
+        }
         *plain.get_mut(len)? = byte;
         len += 1;
     }
@@ -49,7 +53,7 @@ fn remove_dots(path: &mut [u8]) -> usize {
 }
 
 /// Whether a byte can stand in a path as it is (RFC 3986, 3.3, without what HTML would escape).
-pub(super) fn is_plain(byte: u8) -> bool {
+pub(crate) fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$()*+,;=:@/".contains(&byte)
 }
 
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_no_path() {
-        for path in ["%", "%4", "%zz", "%4g", "a%", "%%30"] {
+        for path in ["%", "%4", "%zz", "%4g", "a%", "%%30", "a%00", "%00/.."] {
             assert_eq!(form(path), None, "{path}");
         }
         assert_eq!(form(&"a".repeat(65)), None);

@@ -1,16 +1,13 @@
-//! Strong entity tags (RFC 9110, 8.8.1): a hash of the content, computed when first asked for.
+//! Strong entity tags (RFC 9110, 8.8.1): a hash of the content, computed at boot.
 
 use core::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Length of a tag with its quotes.
 pub(super) const LEN: usize = 34;
-/// Most bytes of a file that has a tag. To hash more at once would keep other connections
-/// waiting.
-pub(super) const MOST: usize = 1 << 20;
 
 /// Writes the tag of `content`.
-pub(super) fn write(tag: &mut [u8], content: &[u8]) {
+pub(super) fn write(tag: &mut [u8; LEN], content: &[u8]) {
     let mut hasher = SipHasher13::new();
     hasher.write(content);
     let hash = hasher.finish128().as_u128();

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub offset: usize,
     /// What it is.
     pub kind: Kind,
+    /// When it was last changed, in seconds since 1970; 0 if that is not known.
+    pub modified: u64,
     prefix: &'static [u8],
     name: &'static [u8],
 }
@@ -80,6 +82,7 @@ struct Extension {
     name: Option<&'static [u8]>,
     link: Option<&'static [u8]>,
     size: Option<u64>,
+    modified: Option<u64>,
 }
 
 impl Iterator for Entries {
@@ -113,6 +116,7 @@ impl Entries {
                         name: None,
                         link: None,
                         size: None,
+                        modified: None,
                     } => Ok(None),
                     _ => Err(fail(SiteErrorKind::BadExtension)),
                 };
@@ -165,6 +169,11 @@ impl Entries {
             }
             None => (&[][..], text(&header[..100])),
         };
+        // A time that is none, or before 1970, is no reason to refuse a file.
+        let modified = match extension.modified {
+            Some(modified) => modified,
+            None => number(&header[136..148]).unwrap_or(0),
+        };
         let directory = flag == b'5' || (matches!(flag, 0 | b'0') && name.ends_with(b"/"));
         let (prefix, name) = trimmed(prefix, name);
         let fail = |kind| {
@@ -180,6 +189,7 @@ impl Entries {
             return Ok(Entry {
                 offset,
                 kind: Kind::Directory,
+                modified,
                 prefix,
                 name,
             });
@@ -197,6 +207,7 @@ impl Entries {
         Ok(Entry {
             offset,
             kind,
+            modified,
             prefix,
             name,
         })
@@ -315,6 +326,11 @@ fn pax(mut records: &'static [u8], extension: &mut Extension) -> Option<()> {
             b"path" => extension.name = Some(value),
             b"linkpath" => extension.link = Some(value),
             b"size" => extension.size = Some(decimal(value)?),
+            // Seconds, with a fraction; before 1970 it has a minus sign.
+            b"mtime" => {
+                let whole = value.split(|&b| b == b'.').next().unwrap_or(value);
+                extension.modified = Some(decimal(whole).unwrap_or(0));
+            }
             _ => {}
         }
         records = &records[len..];
