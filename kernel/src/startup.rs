@@ -213,6 +213,7 @@ fn network(
         admin: command_line.admin,
         public_endpoints: command_line.public_endpoints,
         conns: command_line.conns,
+        conns_per_source: command_line.conns_per_source,
         memory: (usage.total - usage.used).saturating_sub(HEAP_RESERVE),
         time_wait: Duration::from_secs(u64::from(command_line.time_wait_s)),
         tx_checksum_offload: device.tx_checksum_offload(),

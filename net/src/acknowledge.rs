@@ -16,6 +16,7 @@ pub(crate) fn send<H: Host>(wire: &mut Wire, host: &mut H, segment: &Segment, re
         ack: record.rcv_nxt,
         window: 0,
         flags: Flags(Flags::ACK),
+        options: 0,
     };
     wire.say(host, &head, 0, |_| {});
 }

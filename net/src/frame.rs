@@ -27,6 +27,8 @@ pub(crate) struct Head<'a> {
     pub window: u16,
     /// Control bits.
     pub flags: Flags,
+    /// Bytes of options, before the data; a multiple of four.
+    pub options: usize,
 }
 
 /// Bytes of IP and TCP headers on a connection.
@@ -34,7 +36,25 @@ pub(crate) fn overhead(tuple: &Tuple) -> usize {
     TCP + if tuple.is_ipv4() { IPV4 } else { IPV6 }
 }
 
-/// Where the data of a segment begins in its frame.
+/// Bytes of the options of a SYN.
+pub(crate) const OPTIONS: usize = 12;
+
+/// The options of a SYN (RFC 9293, 3.2; RFC 7323, 2.2; RFC 2018, 2): the largest segment that is
+/// taken, and if they are known, the shift of windows and selective acknowledgements.
+pub(crate) fn options(segment: u16, scale: Option<u8>, sack: bool) -> [u8; OPTIONS] {
+    let mut options = [1; OPTIONS];
+    options[..2].copy_from_slice(&[2, 4]);
+    options[2..4].copy_from_slice(&segment.to_be_bytes());
+    if let Some(scale) = scale {
+        options[4..7].copy_from_slice(&[3, 3, scale]);
+    }
+    if sack {
+        options[8..10].copy_from_slice(&[4, 2]);
+    }
+    options
+}
+
+/// Where the data of a segment without options begins in its frame.
 pub(crate) fn data_at(tuple: &Tuple) -> usize {
     ETHERNET + overhead(tuple)
 }
@@ -59,7 +79,7 @@ pub(crate) fn seal(frame: &mut [u8], from: [u8; 6], head: &Head<'_>, offload: bo
     tcp[2..4].copy_from_slice(&tuple.remote_port.to_be_bytes());
     tcp[4..8].copy_from_slice(&head.seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&head.ack.to_be_bytes());
-    tcp[12] = (TCP as u8 / 4) << 4;
+    tcp[12] = ((TCP + head.options) as u8 / 4) << 4;
     tcp[13] = head.flags.0;
     tcp[14..16].copy_from_slice(&head.window.to_be_bytes());
     tcp[16..20].fill(0);
@@ -104,6 +124,38 @@ mod tests {
     const PEER: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
     #[test]
+    fn options_are_read_too() {
+        let tuple = Tuple {
+            remote: mapped([10, 0, 2, 2]),
+            local: mapped([10, 0, 2, 15]),
+            remote_port: 4000,
+            local_port: 80,
+        };
+        for scale in [None, Some(0), Some(7)] {
+            for sack in [false, true] {
+                let mut frame = vec![0; data_at(&tuple) + OPTIONS];
+                frame[data_at(&tuple)..].copy_from_slice(&options(1400, scale, sack));
+                let head = Head {
+                    tuple: &tuple,
+                    to: PEER,
+                    seq: 1,
+                    ack: 0,
+                    window: 1000,
+                    flags: Flags(Flags::SYN),
+                    options: OPTIONS,
+                };
+                seal(&mut frame, OWN, &head, false);
+                let Class::Tcp(segment) = classify(&frame, false, PEER) else {
+                    panic!("not a segment");
+                };
+                assert_eq!(segment.payload, 0);
+                let peer = crate::segment::peer(&frame, &segment);
+                assert_eq!((peer.segment, peer.scale, peer.sack), (1400, scale, sack));
+            }
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read() {
         for local in [mapped([10, 0, 2, 15]), 1 << 64] {
             for len in [0, 1, 1000] {
@@ -121,6 +173,7 @@ mod tests {
                     ack: 0x0506_0708,
                     window: 0x090a,
                     flags: Flags(Flags::ACK | Flags::PSH),
+                    options: 0,
                 };
                 seal(&mut frame, OWN, &head, false);
                 // The way back: both ends change places.

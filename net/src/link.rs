@@ -240,7 +240,10 @@ impl<H: Host> TxToken for Transmit<'_, H> {
         if self.wire.hold {
             let packet = &mut self.wire.sink[..len];
             let result = f(packet);
-            self.wire.sent = segment::held(packet).map(note);
+            if let Some(tcp) = segment::held(packet) {
+                self.wire.numbering.outgoing(word(tcp, 4));
+                self.wire.sent = Some(note(tcp));
+            }
             return result;
         }
         // `fill` is called at most once: by the host, or here if the host has no room.

@@ -71,6 +71,11 @@ impl Pool {
         Some(self.flows.len() as u32 - 1)
     }
 
+    /// Whether there is a free slot.
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty() && self.sockets.is_empty()
+    }
+
     /// Gives a slot back.
     pub fn give_back(&mut self, index: u32) {
         self.free.push(index);

@@ -113,7 +113,8 @@ pub(crate) struct Flags(pub u8);
 impl Flags {
     /// The sender has said everything.
     pub const FIN: u8 = 0x01;
-    const SYN: u8 = 0x02;
+    /// The connection begins.
+    pub const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
     /// What was sent so far is worth looking at.
     pub const PSH: u8 = 0x08;
@@ -128,6 +129,10 @@ impl Flags {
     }
     pub fn rst(self) -> bool {
         self.0 & Self::RST != 0
+    }
+    /// An acknowledgement, with or without something.
+    pub fn answers(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::ACK
     }
     pub fn acknowledges(self) -> bool {
         self.0 & Self::ACK != 0
@@ -374,7 +379,8 @@ pub(crate) fn peer(frame: &[u8], segment: &Segment) -> Peer {
     let mut peer = Peer {
         // RFC 9293, 3.7.1.
         segment: if segment.tuple.is_ipv4() { 536 } else { 1220 },
-        scale: 0,
+        scale: None,
+        sack: false,
     };
     let header = usize::from(frame[segment.start + 12] >> 4) * 4;
     let mut options = &frame[segment.start + 20..segment.start + header];
@@ -389,7 +395,11 @@ pub(crate) fn peer(frame: &[u8], segment: &Segment) -> Peer {
                 rest
             }
             [3, 3, scale, ref rest @ ..] => {
-                peer.scale = scale.min(14);
+                peer.scale = Some(scale.min(14));
+                rest
+            }
+            [4, 2, ref rest @ ..] => {
+                peer.sack = true;
                 rest
             }
             [kind, len, ..] if kind >= 2 && len >= 2 && usize::from(len) <= options.len() => {

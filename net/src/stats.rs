@@ -75,6 +75,15 @@ pub struct Evicted {
     pub idle: u64,
 }
 
+/// Handshakes by cookie, when many are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cookies {
+    /// Requests for a connection that were answered by one.
+    pub sent: u64,
+    /// Connections that began by one.
+    pub accepted: u64,
+}
+
 /// Connections that ran out of time, by what they were doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -115,6 +124,10 @@ pub struct Stats {
     pub expired: Expired,
     /// Requests for a connection that found no room.
     pub syn_dropped: u64,
+    /// Handshakes by cookie.
+    pub cookies: Cookies,
+    /// Requests for a connection from clients that had enough of them.
+    pub source_limited: u64,
     /// Frames received.
     pub frames_in: u64,
     /// Bytes in them.
@@ -160,7 +173,8 @@ impl Stats {
             "{{\"version\":\"{}\",\"uptime_ms\":{},\"boot_us\":{},\
              \"connections_served\":{},\"requests_served\":{},\
              \"connections\":{{\"open\":{},\"half_open\":{},\"time_wait\":{},\"limit\":{},\
-             \"evicted\":{},\"syn_dropped\":{}}},",
+             \"evicted\":{},\"syn_dropped\":{},\"source_limited\":{},\
+             \"cookies_sent\":{},\"cookies_accepted\":{}}},",
             self.version,
             now.total_millis(),
             machine.boot_us,
@@ -172,6 +186,9 @@ impl Stats {
             self.limit,
             self.evicted_total(),
             self.syn_dropped,
+            self.source_limited,
+            self.cookies.sent,
+            self.cookies.accepted,
         );
         let _ = write!(
             text,
@@ -315,6 +332,11 @@ mod tests {
                 closing: most,
             },
             syn_dropped: most,
+            cookies: Cookies {
+                sent: most,
+                accepted: most,
+            },
+            source_limited: most,
             frames_in: most,
             bytes_in: most,
             frames_out: most,
@@ -353,6 +375,7 @@ mod tests {
         stats.write(&mut text, &machine, Instant::from_micros(i64::MAX));
         assert!(text.bytes().ends_with(b"}\n"));
         // A head, `Date` and `Connection` go with it.
-        assert!(text.bytes().len() + 300 < 4096, "{}", text.bytes().len());
+        let len = text.bytes().len();
+        assert!(len + 300 < crate::stack::TEXT, "{len}");
     }
 }

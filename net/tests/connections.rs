@@ -6,7 +6,7 @@ use common::raw::{Heard, SYN, Segment};
 use common::{Answer, Rig, SERVER};
 use quartz_net::Duration;
 use smoltcp::socket::tcp;
-use smoltcp::wire::{Ipv4Address, TcpControl};
+use smoltcp::wire::TcpControl;
 
 const GET: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n";
 const GET_CLOSE: &[u8] = b"GET /style.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
@@ -271,115 +271,6 @@ fn small(conns: u32) -> Rig {
     let rig = Rig::with(config, common::site());
     assert_eq!(rig.stack.stats().limit, u64::from(conns));
     rig
-}
-
-#[test]
-fn a_full_table_evicts_half_open_connections_first_then_idle_ones() {
-    let mut rig = small(10);
-    let port = |n: u16| Segment {
-        client_port: 3000 + n,
-        ..SYN
-    };
-    let mut iss = Vec::new();
-    for n in 0..7 {
-        iss.push(rig.open(port(n)));
-    }
-    // The first becomes the youngest idle connection by a request.
-    let heard = rig.say(Segment {
-        control: TcpControl::Psh,
-        seq: 1001,
-        ack: Some(iss[0].wrapping_add(1)),
-        payload: GET,
-        ..port(0)
-    });
-    assert_eq!(heard.len(), 1);
-    for n in 7..10 {
-        rig.say(port(n));
-    }
-    let stats = rig.stack.stats();
-    assert_eq!((stats.open, stats.half_open), (7, 3));
-
-    // Connections 7, 8 and 9 go without a word.
-    for n in 10..13 {
-        assert_eq!(open_evicting(&mut rig, port(n)), []);
-    }
-    let stats = rig.stack.stats();
-    assert_eq!((stats.evicted.half_open, stats.evicted.idle), (3, 0));
-    assert_eq!((stats.open, stats.half_open), (10, 0));
-    // Then 1 and 2, the idle ones that have waited longest. They are told.
-    for (n, evicted) in [(13, 1), (14, 2)] {
-        let told = open_evicting(&mut rig, port(n));
-        assert_eq!(told, [3000 + evicted]);
-    }
-    let stats = rig.stack.stats();
-    assert_eq!((stats.evicted.half_open, stats.evicted.idle), (3, 2));
-    assert_eq!((stats.open, stats.syn_dropped), (10, 0));
-}
-
-/// Opens a connection; the ports of those that were reset for it.
-fn open_evicting(rig: &mut Rig, syn: Segment<'_>) -> Vec<u16> {
-    let heard = rig.say(syn);
-    let (last, others) = heard.split_last().expect("a SYN|ACK");
-    assert_eq!(
-        (last.control, last.port),
-        (TcpControl::Syn, syn.client_port)
-    );
-    assert!(others.iter().all(|h| h.control == TcpControl::Rst));
-    let told = others.iter().map(|h| h.port).collect();
-    rig.say(Segment {
-        control: TcpControl::None,
-        seq: syn.seq + 1,
-        ack: Some(last.seq.wrapping_add(1)),
-        ..syn
-    });
-    told
-}
-
-#[test]
-fn busy_connections_are_not_evicted() {
-    let mut rig = small(8);
-    for n in 0..8 {
-        let syn = Segment {
-            client_port: 3000 + n,
-            ..SYN
-        };
-        let iss = rig.open(syn);
-        // Half a request.
-        rig.say(Segment {
-            control: TcpControl::Psh,
-            seq: 1001,
-            ack: Some(iss.wrapping_add(1)),
-            payload: b"GET / HT",
-            ..syn
-        });
-    }
-    assert_eq!(rig.say(SYN), []);
-    let stats = rig.stack.stats();
-    assert_eq!((stats.open, stats.syn_dropped), (8, 1));
-    assert_eq!(stats.evicted_total(), 0);
-}
-
-#[test]
-fn a_flood_leaves_room_and_leaves_by_itself() {
-    let mut rig = small(100);
-    for n in 0..20_000u32 {
-        let client = Ipv4Address::from((10 << 24) + (2 << 8) + 16 + n % 200);
-        rig.say(Segment {
-            client,
-            client_port: (n / 200) as u16 + 1000,
-            ..SYN
-        });
-        rig.now += Duration::from_micros(50);
-    }
-    assert_eq!(rig.stack.stats().half_open, 50, "half of the table");
-    rig.open(Segment {
-        client_port: 9,
-        ..SYN
-    });
-    rig.wait(Duration::from_secs(11));
-    let stats = rig.stack.stats();
-    assert_eq!((stats.half_open, stats.open), (0, 1));
-    assert_eq!(stats.expired.half_open + stats.evicted.half_open, 20_000);
 }
 
 #[test]

@@ -134,6 +134,9 @@ pub struct CommandLine {
     pub public_endpoints: bool,
     /// Most connections at once; `None`: what the memory allows.
     pub conns: Option<u32>,
+    /// Most connections of one client, an IPv4 address or an IPv6 network of 64 bits; `None`: no
+    /// limit.
+    pub conns_per_source: Option<u32>,
     /// Seconds that a closed connection is remembered (RFC 9293, 3.6.1).
     pub time_wait_s: u16,
     /// Most verbose level that is printed.
@@ -158,6 +161,7 @@ impl Default for CommandLine {
             admin: Some(9100),
             public_endpoints: true,
             conns: None,
+            conns_per_source: None,
             time_wait_s: 60,
             log: LogLevel::Info,
             heartbeat_s: None,
@@ -213,7 +217,7 @@ impl fmt::Display for CommandLineError<'_> {
 impl core::error::Error for CommandLineError<'_> {}
 
 /// Keys that may stand once; the index is the bit in the set of those seen.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "ip",
     "gw",
     "ip6",
@@ -222,6 +226,7 @@ const KEYS: [&str; 12] = [
     "admin",
     "public",
     "conns",
+    "conns_per_source",
     "time_wait",
     "log",
     "heartbeat",
@@ -284,6 +289,12 @@ impl CommandLine {
                 "conns" => {
                     let most = number(value, 1, 1_000_000).ok_or(bad("a number, 1-1000000"))?;
                     line.conns = Some(most);
+                }
+                "conns_per_source" if value == "off" => line.conns_per_source = None,
+                "conns_per_source" => {
+                    let most =
+                        number(value, 1, 1_000_000).ok_or(bad("a number, 1-1000000, or off"))?;
+                    line.conns_per_source = Some(most);
                 }
                 "time_wait" => {
                     line.time_wait_s = number(value, 1, 240).ok_or(bad("seconds, 1-240"))? as u16;
@@ -434,7 +445,7 @@ mod tests {
     fn every_key_is_read() {
         let line = CommandLine::parse(
             "ip=192.0.2.7/28 gw=192.0.2.1 ip6=fd00::2/64 gw6=fd00::1 port=8080 admin=off public=off \
-             conns=5000 time_wait=30 log=debug heartbeat=2 provoke=null-read",
+             conns=5000 conns_per_source=40 time_wait=30 log=debug heartbeat=2 provoke=null-read",
         )
         .unwrap();
         assert_eq!(
@@ -456,6 +467,7 @@ mod tests {
         assert_eq!((line.port, line.admin), (8080, None));
         assert!(!line.public_endpoints);
         assert_eq!((line.conns, line.time_wait_s), (Some(5000), 30));
+        assert_eq!(line.conns_per_source, Some(40));
         assert_eq!(line.log, LogLevel::Debug);
         assert_eq!(line.heartbeat_s, Some(2));
         assert_eq!(line.provoke, Some(Fault::NullRead));
@@ -513,6 +525,7 @@ mod tests {
             "ip=dhcp gw=10.0.2.2",
             "conns=0",
             "conns=1000001",
+            "conns_per_source=0",
             "time_wait=241",
             "log=loud",
             "heartbeat=0",

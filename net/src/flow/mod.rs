@@ -7,6 +7,7 @@
 //! learns of a byte that we send: what is said lies in the [`Queue`], `sender` decides what of it
 //! goes out, and acknowledgements of data end here.
 
+mod revive;
 mod speech;
 
 use crate::context::Context;

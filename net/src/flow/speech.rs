@@ -44,7 +44,13 @@ impl Flow {
     }
 
     /// Lets smoltcp write what it wants to. `hold`: it is not sent.
-    fn poll<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant, hold: bool) {
+    pub(super) fn poll<H: Host>(
+        &mut self,
+        context: &mut Context,
+        host: &mut H,
+        now: Instant,
+        hold: bool,
+    ) {
         context.wire.clear();
         context.wire.hold = hold;
         let mut link = Link {
@@ -156,6 +162,7 @@ impl Flow {
             ack: self.heard,
             window: self.window().min(u32::from(u16::MAX)) as u16,
             flags,
+            options: 0,
         }
     }
 

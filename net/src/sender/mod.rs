@@ -17,8 +17,10 @@ use smoltcp::time::Instant;
 pub(crate) struct Peer {
     /// Largest segment that it takes (RFC 9293, 3.7.1).
     pub segment: u16,
-    /// How far its windows are shifted (RFC 7323, 2.2).
-    pub scale: u8,
+    /// How far its windows are shifted (RFC 7323, 2.2); `None`: it knows of no shift.
+    pub scale: Option<u8>,
+    /// It takes selective acknowledgements (RFC 2018, 2).
+    pub sack: bool,
 }
 
 /// What an acknowledgement says.
@@ -136,7 +138,7 @@ impl Sender {
             una: first,
             nxt: first,
             max: first,
-            scale: peer.scale,
+            scale: peer.scale.unwrap_or(0),
             segment,
             congestion: Congestion::new(segment),
             ..Sender::new()
@@ -144,7 +146,7 @@ impl Sender {
         self.rtt.sent(first, now);
     }
 
-    /// The SYN was sent again.
+    /// The SYN was sent again, or nobody knows when.
     pub fn opened_again(&mut self) {
         self.rtt.resent();
     }

@@ -45,6 +45,7 @@ impl Stack {
             }
             // A reset is not answered (RFC 9293, 3.10.7.1).
             None if segment.flags.rst() => self.refuse(Refusal::Ignored),
+            None if self.redeem(hash, segment, frame, host, now) => {}
             None => self.stray(frame, host, now),
         }
     }

@@ -8,6 +8,7 @@ mod timers;
 use crate::address::Addresses;
 use crate::config::{Plan, StackConfig, StackError};
 use crate::context::Context;
+use crate::cookie::Cookies;
 use crate::deadlines::Deadlines;
 use crate::host::Host;
 use crate::http::date::Date;
@@ -19,6 +20,7 @@ use crate::segment::{self, Class, Refusal};
 use crate::sequence::Sequence;
 use crate::service::{Health, Service};
 use crate::site::Site;
+use crate::sources::Sources;
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::text::Text;
@@ -27,6 +29,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use internet::Internet;
 use siphasher::sip::SipHasher13;
+use siphasher::sip128::SipHasher13 as SipHasher13_128;
 use smoltcp::time::{Duration, Instant};
 
 /// How long answers under way may take after [`Stack::drain`].
@@ -34,7 +37,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// When connections that wait for the transmit ring are looked at again, if nothing else comes up.
 const STALL: Duration = Duration::from_millis(1);
 /// Room for a page that is not a file.
-const TEXT: usize = 4000;
+pub(crate) const TEXT: usize = 6000;
+/// Most handshakes that are open at once. What comes beyond is answered by cookies.
+const MOST_HALF_OPEN: usize = 1024;
 
 /// The lists of [`Stack::order`].
 const HALF_OPEN: usize = 0;
@@ -58,7 +63,13 @@ pub struct Stack {
     deadlines: Deadlines,
     order: Order<4>,
     time_wait: TimeWait,
+    /// From here on requests for connections are answered by cookies.
     most_half_open: usize,
+    cookies: Cookies,
+    /// Connections of each client, if they are limited.
+    sources: Option<Sources>,
+    /// The window that a cookie is sent with.
+    window: u16,
     /// Connections that wait for the transmit ring.
     stalled: VecDeque<u32>,
     /// When they are looked at again.
@@ -79,7 +90,7 @@ impl Stack {
         if config.mac[0] & 1 != 0 {
             return Err(StackError::BadHardwareAddress(config.mac));
         }
-        let plan = Plan::new(config.memory, config.conns)?;
+        let plan = Plan::new(&config)?;
         if config
             .conns
             .is_some_and(|conns| conns as usize > plan.flows)
@@ -116,7 +127,12 @@ impl Stack {
             deadlines: Deadlines::new(plan.flows),
             order: Order::new(plan.flows),
             time_wait: TimeWait::new(plan.records, config.time_wait).map_err(full)?,
-            most_half_open: (plan.flows / 2).max(1),
+            most_half_open: (plan.flows / 4).clamp(1, MOST_HALF_OPEN),
+            cookies: Cookies::new(&derived(sequence_key, b"cookies")),
+            sources: config
+                .conns_per_source
+                .map(|most| Sources::new(plan.flows, most, &derived(table_key, b"sources"))),
+            window: plan.buffer as u16,
             stalled: VecDeque::with_capacity(plan.flows),
             stalled_until: now,
             drain_by: None,
@@ -270,6 +286,11 @@ impl Stack {
         stats.bytes_out = wire.bytes_out;
         stats.ring_full = wire.ring_full;
     }
+}
+
+/// Another key, out of one.
+fn derived(key: &[u8; 16], purpose: &[u8]) -> [u8; 16] {
+    SipHasher13_128::new_with_key(key).hash(purpose).as_bytes()
 }
 
 fn service(config: &StackConfig, site: Site, plan: &Plan) -> Service {

@@ -187,6 +187,7 @@ pub fn config() -> StackConfig {
         admin: Some(9100),
         public_endpoints: true,
         conns: None,
+        conns_per_source: None,
         memory: 16 << 20,
         time_wait: Duration::from_secs(60),
         tx_checksum_offload: false,
