@@ -96,7 +96,7 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
     let stack = network(&command_line, &device, load_site(site), wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
-    Machine::new(device, stack, clock::now_us())
+    Machine::new(device, stack, &command_line, clock::now_us())
 }
 
 /// What memory became.
