@@ -17,7 +17,7 @@ use core::ops::Range;
 use core::slice;
 use quartz_abi::{CommandLine, ExitCode};
 use quartz_drivers::{NetConfig, VirtioNet};
-use quartz_net::{Duration, Site, Stack, StackConfig};
+use quartz_net::{Duration, Site, SiteOptions, Stack, StackConfig};
 
 /// The site that the image carries, for a boot without an initrd.
 static DEMO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.tar"));
@@ -93,10 +93,10 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         nic.slot, nic.pin, device.rx_stats().size, device.tx_stats().size
     );
 
-    let stack = network(&command_line, &device, load_site(site), wall_clock);
+    let stack = network(&command_line, &device, load_site(site, wall_clock), wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
-    Machine::new(device, stack, &command_line, clock::now_us())
+    Machine::new(device, stack, clock::now_us())
 }
 
 /// What memory became.
@@ -171,7 +171,7 @@ fn command_line() -> CommandLine {
     }
 }
 
-fn load_site(image: Range<u64>) -> Site {
+fn load_site(image: Range<u64>, wall_clock: Option<u64>) -> Site {
     let archive: &'static [u8] = if image.is_empty() {
         log::info!(target: "boot", "no initrd: serving the demo site");
         DEMO
@@ -181,7 +181,11 @@ fn load_site(image: Range<u64>) -> Site {
         // no free range.
         unsafe { slice::from_raw_parts(image.start as *const u8, len) }
     };
-    match Site::from_tar(archive) {
+    let options = SiteOptions {
+        now: wall_clock,
+        ..SiteOptions::default()
+    };
+    match Site::with_options(archive, &options) {
         Ok(site) => site,
         Err(error) => refuse(
             ExitCode::BadSite,

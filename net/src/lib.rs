@@ -23,6 +23,7 @@ extern crate std;
 
 mod acknowledge;
 mod address;
+pub mod app;
 mod checksum;
 mod config;
 mod context;

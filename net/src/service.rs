@@ -1,5 +1,6 @@
 //! What all connections share: the site, the clock's line, the counters, and scratch memory.
 
+use crate::app::Application;
 use crate::http::date::Date;
 use crate::site::Site;
 use crate::stats::Stats;
@@ -17,6 +18,8 @@ pub(crate) struct Health {
 
 /// What all connections share.
 pub(crate) struct Service {
+    /// Handlers in front of the site.
+    pub application: Application,
     /// The site.
     pub site: Site,
     /// The counters.
@@ -29,6 +32,8 @@ pub(crate) struct Service {
     pub head: Box<[u8]>,
     /// Answers that are not prepared are written here.
     pub text: Text,
+    /// What handlers write; empty without any.
+    pub page: Text,
     /// The endpoints are on the site's port too.
     pub public_endpoints: bool,
     /// Where they always are.

@@ -8,6 +8,8 @@ use core::fmt;
 pub(crate) struct Text {
     memory: Box<[u8]>,
     len: usize,
+    /// Most bytes that are taken.
+    most: usize,
 }
 
 impl Text {
@@ -16,7 +18,19 @@ impl Text {
         Text {
             memory: vec![0; size].into_boxed_slice(),
             len: 0,
+            most: size,
         }
+    }
+
+    /// Begins anew; from now on at most `most` bytes are taken.
+    pub fn restrict(&mut self, most: usize) {
+        self.most = most.min(self.memory.len());
+        self.clear();
+    }
+
+    /// Bytes that still fit.
+    pub fn room(&self) -> usize {
+        self.most - self.len
     }
 
     /// Begins anew.
@@ -36,7 +50,7 @@ impl Text {
 
     /// Whether there is no room: something may have been cut off.
     pub fn is_full(&self) -> bool {
-        self.len == self.memory.len()
+        self.len == self.most
     }
 
     /// Takes back what was written behind the first `len` bytes.
@@ -46,7 +60,7 @@ impl Text {
 
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        let run = bytes.len().min(self.memory.len() - self.len);
+        let run = bytes.len().min(self.room());
         self.memory[self.len..self.len + run].copy_from_slice(&bytes[..run]);
         self.len += run;
     }

@@ -153,6 +153,8 @@ fn traps_in_names_are_refused() {
         ("a//b", SiteErrorKind::BadName),
         ("a/./b", SiteErrorKind::BadName),
         ("", SiteErrorKind::BadName),
+        (".", SiteErrorKind::BadName),
+        ("./.", SiteErrorKind::BadName),
     ] {
         assert_eq!(kind(&[file(name)]), expected, "{name}");
     }
@@ -164,6 +166,7 @@ fn traps_in_names_are_refused() {
     };
     assert_eq!(kind(&pax("a\0b")), SiteErrorKind::BadName);
     assert_eq!(kind(&pax(&"n".repeat(5000))), SiteErrorKind::BadName);
+    assert_eq!(kind(&[file(".").with(345, b"a")]), SiteErrorKind::BadName);
     assert_eq!(
         kind(&[file("b").with(345, b"..")]),
         SiteErrorKind::ClimbingName

@@ -13,7 +13,6 @@ use crate::pack::PackError;
 use crate::port::PortError;
 use crate::program::ProgramError;
 use crate::soak::SoakError;
-use crate::supervise::config::ConfigError;
 use std::io;
 use std::path::PathBuf;
 
@@ -89,15 +88,6 @@ pub enum Error {
     /// The autopsy.
     #[error(transparent)]
     Autopsy(#[from] AutopsyError),
-    /// A configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The supervisor has given a guest up.
-    #[error("{0}")]
-    GivenUp(String),
-    /// Somebody who was asked refused.
-    #[error("{0}")]
-    Refused(String),
     /// An operation of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -121,8 +111,6 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Error::Config(_) => outcome::CONFIGURATION,
-            Error::GivenUp(_) => outcome::GIVEN_UP,
             Error::NoAnswer { .. } => outcome::NO_ANSWER,
             Error::Forced(_) => outcome::FORCED,
             Error::Ended { ending, .. } => ending.status(),

@@ -17,7 +17,7 @@ use crate::http::{Conn, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Heard, Sack, Sender};
+use crate::sender::{Ack, Heard, Sender};
 use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
@@ -229,7 +229,6 @@ impl Flow {
             window: segment.window,
             seq: segment.seq,
             bare: segment.payload == 0 && segment.flags.is_bare_ack(),
-            blocks: segment::blocks(frame, segment),
         };
         let mut unsent = false;
         if segment.flags.acknowledges() && self.is_near(segment) {
@@ -267,7 +266,6 @@ impl Flow {
     fn has_more(&self) -> bool {
         let idle = self.queue.len() == 0;
         self.sender.has_more(self.queue.len())
-            || self.sender.watches()
             || (self.taken && (idle || self.conn.has_more()))
             || idle != (self.stage == Stage::Idle)
     }
@@ -349,7 +347,6 @@ impl Flow {
             window: segment.window,
             seq: segment.seq,
             bare: false,
-            blocks: Sack::default(),
         };
         self.sender.established(&ack, now);
         self.stage = Stage::Idle;
@@ -445,7 +442,11 @@ impl Flow {
             // There was no memory for its answer, and nothing of its own that will be freed.
             Some(now + MEMORY)
         } else {
-            let timers = [self.sender.deadline(), self.ack_by];
+            let wakes_at = match self.wait {
+                Wait::Time => self.conn.wakes_at(),
+                _ => None,
+            };
+            let timers = [self.sender.deadline(), self.ack_by, wakes_at];
             timers.into_iter().flatten().min()
         };
         own.map_or(self.deadline, |at| at.min(self.deadline))
@@ -460,19 +461,23 @@ impl Flow {
     fn note_wait(&mut self, wait: Wait, fresh: bool, now: Instant) {
         // As long as the peer has not taken all that was said, that is what is waited for.
         let wait = match wait {
-            Wait::Request | Wait::End if self.queue.len() > 0 => Wait::Room,
+            Wait::Request | Wait::End | Wait::Time if self.queue.len() > 0 => Wait::Room,
             wait => wait,
         };
         let (stage, patience) = match wait {
             Wait::Request => (Stage::Idle, IDLE),
             Wait::Head | Wait::Content => (Stage::Busy, REQUEST),
-            Wait::Room => (Stage::Busy, ANSWER),
+            Wait::Room | Wait::Time => (Stage::Busy, ANSWER),
             Wait::End => (Stage::Closing, CLOSING),
         };
         let taken = self.taken && matches!(wait, Wait::Room | Wait::End);
         self.taken = false;
         if fresh || taken || wait != self.wait || stage != self.stage {
             self.deadline = now + patience;
+        }
+        if wait == Wait::Time {
+            // Nobody is late but the handler, and it may name any time.
+            self.deadline = self.conn.wakes_at().unwrap_or(now).max(now) + patience;
         }
         self.wait = wait;
         self.stage = stage;

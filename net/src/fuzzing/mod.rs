@@ -1,9 +1,11 @@
 //! What the targets in `net/fuzz` call, with what must hold for every input. A violation panics.
 
+mod images;
 mod paths;
 mod ranges;
 mod requests;
 
+pub use images::{images, made_of};
 pub use paths::Paths;
 pub use ranges::ranges;
 pub use requests::requests;
@@ -39,6 +41,13 @@ mod tests {
             if let Some((len, field)) = data.split_first_chunk() {
                 ranges(u32::from_le_bytes(*len), field);
             }
+        }
+    }
+
+    #[test]
+    fn images_of_the_corpus() {
+        for data in corpus("image") {
+            made_of(&data, |image| images(image.to_vec().leak()));
         }
     }
 }

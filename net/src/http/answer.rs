@@ -2,6 +2,7 @@
 
 use super::Status;
 use super::range::Span;
+use crate::app::Methods;
 use crate::endpoints::Endpoint;
 use crate::site::{Representation, Site};
 
@@ -38,6 +39,12 @@ pub(crate) enum Answer {
     Missing(Choice),
     /// To another place, with this status. The place is found again when the answer is written.
     Redirect(u16),
+    /// What a handler says, by its route. It is asked when the answer is written.
+    Handler(u16),
+    /// The same when the request's content has arrived.
+    Finished(u16),
+    /// Handlers for these methods alone (405).
+    NotAllowed(Methods),
     /// A status of its own.
     Status(Status),
     /// A page about the guest.
@@ -45,10 +52,11 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// The status code, for the counters. That of an endpoint is known when it is written.
+    /// The status code, for the counters. That of an endpoint or a handler is known when it is written.
     pub fn code(self) -> u16 {
         match self {
-            Answer::File(_) | Answer::Endpoint(_) => 200,
+            Answer::File(_) | Answer::Endpoint(_) | Answer::Handler(_) | Answer::Finished(_) => 200,
+            Answer::NotAllowed(_) => 405,
             Answer::Part(..) | Answer::Parts(_) => 206,
             Answer::NoSuchRange(_) => 416,
             Answer::NotModified(_) => 304,
@@ -61,6 +69,23 @@ impl Answer {
     /// Whether it is written when no received frame is being looked at: see
     /// [`Endpoint::needs_rest`].
     pub fn needs_rest(self) -> bool {
-        matches!(self, Answer::Endpoint(endpoint) if endpoint.needs_rest())
+        match self {
+            Answer::Endpoint(endpoint) => endpoint.needs_rest(),
+            // A handler may look at the rings.
+            answer => answer.is_handled(),
+        }
+    }
+
+    /// Whether a handler gives it.
+    pub fn is_handled(self) -> bool {
+        matches!(self, Answer::Handler(_) | Answer::Finished(_))
+    }
+
+    /// Whether the request was for something that does not take its method.
+    pub fn refuses_method(self) -> bool {
+        matches!(
+            self,
+            Answer::NotAllowed(_) | Answer::Status(Status::MethodNotAllowed)
+        )
     }
 }

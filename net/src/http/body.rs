@@ -42,7 +42,7 @@ pub(crate) enum Progress {
     More,
     /// It is not well formed.
     Malformed,
-    /// It is larger than [`MOST`].
+    /// It is larger than it may be.
     TooLarge,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Body {
     trailers: u32,
     /// Bytes of the line so far.
     line: u32,
+    /// Most bytes of content.
+    most: u64,
 }
 
 impl Body {
@@ -68,6 +70,7 @@ impl Body {
             content: 0,
             trailers: 0,
             line: 0,
+            most: MOST,
         }
     }
 
@@ -81,7 +84,13 @@ impl Body {
             content: 0,
             trailers: 0,
             line: 0,
+            most: MOST,
         }
+    }
+
+    /// The same with another bound.
+    pub const fn within(self, most: u64) -> Body {
+        Body { most, ..self }
     }
 
     /// Whether nothing is left to read.
@@ -91,15 +100,21 @@ impl Body {
 
     /// Reads from `data` and says how much of it was content. What follows is the next request.
     pub fn read(&mut self, data: &[u8]) -> (usize, Progress) {
+        self.read_to(data, |_| {})
+    }
+
+    /// The same; `take` gets the content, piece by piece.
+    pub fn read_to(&mut self, data: &[u8], mut take: impl FnMut(&[u8])) -> (usize, Progress) {
         let mut used = 0;
         while used < data.len() && self.at != At::Done {
             if let At::Sized(left) | At::Chunk(left) = self.at {
                 let run = left.min((data.len() - used) as u64);
                 used += run as usize;
                 self.content += run;
-                if self.content > MOST {
+                if self.content > self.most {
                     return (used, Progress::TooLarge);
                 }
+                take(&data[used - run as usize..used]);
                 self.at = match (self.at, left - run) {
                     (At::Sized(_), 0) => At::Done,
                     (At::Sized(_), left) => At::Sized(left),

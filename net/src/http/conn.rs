@@ -4,12 +4,14 @@
 //! buffer, what is said lies in its [`Outbox`], and files in the site's image.
 
 use super::answer::Answer;
-use super::body::{Body, Progress};
+use super::body::{self, Body, Progress};
+use super::handled::{self, Call};
 use super::range::Spans;
 use super::request::{self, Framing, Method, Parsed, Refused, Request};
 use super::response::{self, Form, Rest};
 use super::route;
 use super::status::Status;
+use crate::app;
 use crate::host::Snapshot;
 use crate::outbox::Outbox;
 use crate::service::Service;
@@ -27,6 +29,8 @@ pub(crate) enum Wait {
     Content,
     /// Room for what is to be said: the peer has to take what was sent.
     Room,
+    /// The time that a handler has named for the next piece of its answer.
+    Time,
     /// The end: everything has been said.
     End,
 }
@@ -65,6 +69,8 @@ pub(crate) struct Conn {
     /// So many bytes of a head stay in the receive buffer until its answer is written: the answer
     /// repeats some of them.
     held: usize,
+    /// What a handler keeps of a request whose content arrives.
+    work: app::State,
 }
 
 /// What else an answer may need.
@@ -111,6 +117,7 @@ impl Conn {
             spans: Spans::NONE,
             deferred: false,
             held: 0,
+            work: app::State([0; 4]),
         }
     }
 
@@ -138,7 +145,7 @@ impl Conn {
                     self.state = State::Body;
                 }
                 State::Body => {
-                    if !self.read_body(socket) {
+                    if !self.read_body(socket, scene) {
                         if socket.may_recv() {
                             return Wait::Content;
                         }
@@ -151,7 +158,11 @@ impl Conn {
                     }
                 }
                 State::Content => {
-                    if !self.rest.write(&self.spans, outbox, scene) {
+                    if let Rest::Stream(_) = self.rest {
+                        if let Some(wait) = self.go_on(socket, outbox, scene) {
+                            return wait;
+                        }
+                    } else if !self.rest.write(&self.spans, outbox, scene) {
                         return Wait::Room;
                     }
                     if self.keep {
@@ -173,6 +184,14 @@ impl Conn {
     /// Whether the answer waits for a turn without a received frame.
     pub fn is_deferred(&self) -> bool {
         self.deferred
+    }
+
+    /// When a handler wants to go on with its answer.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        match self.rest {
+            Rest::Stream(stream) if self.state == State::Content => Some(stream.not_before()),
+            _ => None,
+        }
     }
 
     /// Whether there is an answer to go on with.
@@ -258,7 +277,7 @@ impl Conn {
         match parsed {
             Ok(Parsed::Whole(len, request)) => {
                 self.accept(&request, scene);
-                if let Answer::Redirect(_) = self.answer {
+                if let Answer::Redirect(_) | Answer::Handler(_) = self.answer {
                     // Its content, if it has any, is thrown away behind the end.
                     self.keep &= request.framing == Framing::Empty;
                     self.state = State::Answer;
@@ -300,10 +319,66 @@ impl Conn {
         self.answer = route::decide(request, scene.service, scene.port, &mut self.spans);
         self.state = State::Answer;
         if request.framing != Framing::Empty {
-            self.frame(request.framing, true);
+            if let Answer::Handler(route) = self.answer {
+                self.begin(route, request, scene);
+            } else {
+                let refused = self.answer.refuses_method();
+                // A client that waits for a 100 gets this answer instead, and may then send its
+                // content or not: nobody can tell, so the connection ends (RFC 9110, 10.1.1).
+                self.keep &= !(refused && request.waits);
+                self.frame(request.framing, !refused);
+            }
             if request.waits && self.state == State::Body {
                 self.state = State::Continue;
             }
+        }
+    }
+
+    /// Lets a handler begin with a request whose content is to come.
+    fn begin(&mut self, route: u16, request: &Request<'_>, scene: &mut Scene<'_>) {
+        let application = &mut scene.service.application;
+        let limit = application.handler(route).content_limit();
+        let body = match request.framing {
+            Framing::Sized(len) if len > limit => None,
+            Framing::Sized(len) => Some(Body::sized(len)),
+            Framing::Chunked if limit > 0 => Some(Body::chunked()),
+            Framing::Chunked | Framing::Empty => None,
+        };
+        let Some(body) = body else {
+            self.refuse(Status::ContentTooLarge);
+            return;
+        };
+        self.body = body.within(limit);
+        self.work = application.with_request(route, request, |h, request| h.begin(request));
+        self.answer = Answer::Finished(route);
+        self.state = State::Body;
+    }
+
+    /// Goes on with what a handler writes. What the connection waits for then; `None`: nothing, it
+    /// has come to its end.
+    fn go_on(
+        &mut self,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> Option<Wait> {
+        let Rest::Stream(stream) = &mut self.rest else {
+            return None;
+        };
+        self.deferred = !scene.at_rest && scene.now >= stream.not_before();
+        if self.deferred {
+            return Some(Wait::Room);
+        }
+        match stream.go_on(outbox, scene) {
+            handled::Progress::Done => None,
+            handled::Progress::Broken => {
+                log::warn!(target: "application", "a stream ended before its length");
+                self.keep = false;
+                self.close(socket);
+                Some(Wait::End)
+            }
+            handled::Progress::Room => Some(Wait::Room),
+            handled::Progress::Later => Some(Wait::Time),
         }
     }
 
@@ -315,7 +390,7 @@ impl Conn {
             Framing::Chunked => Body::chunked(),
         };
         if let Framing::Sized(len) = framing
-            && len > super::body::MOST
+            && len > body::MOST
         {
             self.keep = false;
             if served {
@@ -329,13 +404,19 @@ impl Conn {
         };
     }
 
-    /// Throws content away; whether it has ended, or cannot be read.
-    fn read_body(&mut self, socket: &mut Socket<'_>) -> bool {
+    /// Gives content to its handler, or throws it away; whether it has ended, or cannot be read.
+    fn read_body(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> bool {
         let mut progress = Progress::More;
         while progress == Progress::More && socket.recv_queue() > 0 {
-            progress = socket
-                .recv(|buffer| self.body.read(buffer))
-                .unwrap_or(Progress::Malformed);
+            let (body, work) = (&mut self.body, &mut self.work);
+            let read = socket.recv(|buffer| match self.answer {
+                Answer::Finished(route) => {
+                    let handler = scene.service.application.handler(route);
+                    body.read_to(buffer, |piece| handler.content(work, piece))
+                }
+                _ => body.read(buffer),
+            });
+            progress = read.unwrap_or(Progress::Malformed);
         }
         match progress {
             Progress::Done => self.state = State::Answer,
@@ -365,6 +446,9 @@ impl Conn {
             old: self.old,
         };
         let written = match self.answer {
+            Answer::Handler(_) | Answer::Finished(_) => {
+                self.write_handled(form, socket, outbox, scene)
+            }
             Answer::Redirect(_) => self.write_redirect(form, socket, outbox, scene),
             answer => response::write(answer, None, &self.spans, form, outbox, scene),
         };
@@ -375,6 +459,52 @@ impl Conn {
         self.state = State::Content;
         scene.service.stats.answered(written.code);
         true
+    }
+
+    /// Has a handler answer, when nothing of an earlier answer is left.
+    #[cold]
+    fn write_handled(
+        &mut self,
+        mut form: Form,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> Option<response::Written> {
+        if !outbox.is_empty() {
+            return None;
+        }
+        let written = match self.answer {
+            Answer::Finished(route) => {
+                let call = Call::Content(&mut self.work);
+                handled::write(route, call, &mut form, outbox, scene)
+            }
+            Answer::Handler(route) => {
+                let mut head = core::mem::take(&mut scene.service.head);
+                let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
+                let head_now = &mut head[..len];
+                if let Ok(Parsed::Newer(figure)) = request::parse(head_now) {
+                    head_now[figure] = b'1';
+                }
+                let written = match request::parse(head_now) {
+                    Ok(Parsed::Whole(_, request)) => {
+                        let call = Call::Head(&request);
+                        Some(handled::write(route, call, &mut form, outbox, scene))
+                    }
+                    _ => None,
+                };
+                scene.service.head = head;
+                skip(socket, core::mem::take(&mut self.held));
+                let Some(written) = written else {
+                    // It was read before, and nothing has changed it.
+                    self.refuse(Status::BadRequest);
+                    return None;
+                };
+                written
+            }
+            _ => return None,
+        };
+        self.keep = form.keep;
+        Some(written)
     }
 
     /// Queues an answer that leads to another place: its query is that of the request.

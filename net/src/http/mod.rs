@@ -10,6 +10,7 @@ mod condition;
 pub(crate) mod conn;
 pub(crate) mod date;
 pub(crate) mod fields;
+mod handled;
 mod multipart;
 mod negotiation;
 pub(crate) mod range;

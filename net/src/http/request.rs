@@ -23,7 +23,7 @@ pub(crate) enum Framing {
     Chunked,
 }
 
-/// The methods that are served.
+/// The methods that a file or a handler may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     /// RFC 9110, 9.3.1.
@@ -32,6 +32,14 @@ pub(crate) enum Method {
     Head,
     /// RFC 9110, 9.3.7.
     Options,
+    /// RFC 9110, 9.3.3: for handlers alone, as all that follow.
+    Post,
+    /// RFC 9110, 9.3.4.
+    Put,
+    /// RFC 5789.
+    Patch,
+    /// RFC 9110, 9.3.5.
+    Delete,
 }
 
 /// A request's head.
@@ -55,6 +63,8 @@ pub(crate) struct Request<'a> {
     pub codings: Lines<'a>,
     /// Under which conditions it is to be answered.
     pub conditions: Conditions<'a>,
+    /// The head as it was sent.
+    pub text: &'a [u8],
 }
 
 /// The fields of conditional and range requests (RFC 9110, 13 and 14).
@@ -153,7 +163,11 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
         "GET" => Ok(Method::Get),
         "HEAD" => Ok(Method::Head),
         "OPTIONS" => Ok(Method::Options),
-        "POST" | "PUT" | "DELETE" | "PATCH" | "TRACE" | "CONNECT" => Err(Status::MethodNotAllowed),
+        "POST" => Ok(Method::Post),
+        "PUT" => Ok(Method::Put),
+        "PATCH" => Ok(Method::Patch),
+        "DELETE" => Ok(Method::Delete),
+        "TRACE" | "CONNECT" => Err(Status::MethodNotAllowed),
         _ => Err(Status::NotImplemented),
     };
     let method = match known {
@@ -184,6 +198,7 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
             waits,
             codings: fields.codings,
             conditions: fields.conditions,
+            text: &buffer[..len],
         },
     ))
 }
@@ -285,7 +300,7 @@ mod tests {
             assert_eq!(status(&text), Status::ExpectationFailed, "{unknown}");
         }
         let refused = parse(
-            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+            b"TRACE / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
         );
         let refused = refused.unwrap_err();
         assert_eq!(refused.status, Status::MethodNotAllowed);
@@ -313,12 +328,8 @@ mod tests {
     #[test]
     fn methods() {
         for (method, expected) in [
-            ("POST", Status::MethodNotAllowed),
-            ("PUT", Status::MethodNotAllowed),
-            ("DELETE", Status::MethodNotAllowed),
             ("TRACE", Status::MethodNotAllowed),
             ("CONNECT", Status::MethodNotAllowed),
-            ("PATCH", Status::MethodNotAllowed),
             ("BREW", Status::NotImplemented),
             ("get", Status::NotImplemented),
         ] {
@@ -327,11 +338,20 @@ mod tests {
                 expected
             );
         }
+        for (method, expected) in [
+            ("POST", Method::Post),
+            ("PUT", Method::Put),
+            ("DELETE", Method::Delete),
+            ("PATCH", Method::Patch),
+        ] {
+            let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(whole(&text).1.method, expected);
+        }
     }
 
     #[test]
     fn a_refused_method_says_where_the_next_request_begins() {
-        let text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+        let text = "TRACE / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
         let refused = parse(text.as_bytes()).unwrap_err();
         assert_eq!(
             refused.rest,

@@ -3,6 +3,7 @@
 use super::Status;
 use super::answer::{Answer, Choice};
 use super::conn::Scene;
+use super::handled::Stream;
 use super::multipart;
 use super::range::Spans;
 use crate::endpoints::Endpoint;
@@ -27,7 +28,7 @@ pub(super) struct Form {
 
 impl Form {
     /// The end of the head.
-    fn ending(self) -> &'static [u8] {
+    pub fn ending(self) -> &'static [u8] {
         match (self.keep, self.old) {
             (true, false) => b"\r\n",
             (true, true) => b"Connection: keep-alive\r\n\r\n",
@@ -43,6 +44,8 @@ pub(super) enum Rest {
     Static(&'static [u8]),
     /// Of some ranges of a file, from this one on.
     Parts { choice: Choice, next: u8 },
+    /// What a handler writes.
+    Stream(Stream),
     /// Of the black box: these bytes.
     BlackBox { at: usize, end: usize },
 }
@@ -82,6 +85,8 @@ impl Rest {
                 }
                 true
             }
+            // The connection asks it itself: it may have to wait for its time.
+            Rest::Stream(_) => true,
             Rest::BlackBox { at, end } => {
                 while at < end {
                     let run =
@@ -209,7 +214,27 @@ fn generate(answer: Answer, spans: &Spans, site: &Site, text: &mut Text) -> (&'s
             );
             (file.head.fields(), Rest::Static(file.content))
         }
-        Answer::File(_) | Answer::Redirect(_) | Answer::Status(_) | Answer::Endpoint(_) => {
+        Answer::NotAllowed(methods) => {
+            const BODY: &str = "405 Method Not Allowed\n";
+            let _ = write!(
+                text,
+                "HTTP/1.1 405 Method Not Allowed{SERVER}\
+                 Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nAllow: ",
+                BODY.len()
+            );
+            for (number, name) in methods.names().enumerate() {
+                text.push(if number > 0 { b", " } else { b"" });
+                text.push(name.as_bytes());
+            }
+            text.push(b"\r\n");
+            (&[], Rest::Static(BODY.as_bytes()))
+        }
+        Answer::File(_)
+        | Answer::Redirect(_)
+        | Answer::Status(_)
+        | Answer::Endpoint(_)
+        | Answer::Handler(_)
+        | Answer::Finished(_) => {
             unreachable!("prepared, or written elsewhere")
         }
     }

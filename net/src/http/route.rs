@@ -1,4 +1,5 @@
-//! From a request to its answer: the endpoints first, then the site.
+//! From a request to its answer: the endpoints first, then the application's handlers, then the
+//! site.
 
 use super::answer::{Answer, Choice};
 use super::condition::{self, Outcome, Validators};
@@ -6,6 +7,7 @@ use super::negotiation;
 use super::range::{self, Asked, Spans};
 use super::request::{Method, Request};
 use super::status::Status;
+use crate::app::Found;
 use crate::endpoints::Endpoint;
 use crate::service::Service;
 use crate::site::{Resolved, Site};
@@ -20,10 +22,22 @@ pub(super) fn decide(
     if request.method == Method::Options {
         return Answer::Status(Status::NoContent);
     }
+    let reads = matches!(request.method, Method::Get | Method::Head);
     if service.endpoints_on(port)
         && let Some(endpoint) = Endpoint::route(request.path, service.admin == Some(port))
     {
-        return Answer::Endpoint(endpoint);
+        return match reads {
+            true => Answer::Endpoint(endpoint),
+            false => Answer::Status(Status::MethodNotAllowed),
+        };
+    }
+    match service.application.find(request.method, request.path) {
+        Found::Route(route) => return Answer::Handler(route),
+        Found::Others(methods) => return Answer::NotAllowed(methods),
+        Found::Nothing => {}
+    }
+    if !reads {
+        return Answer::Status(Status::MethodNotAllowed);
     }
     match service.site.resolve(request.path) {
         Resolved::File(number) => file(number, request, &service.site, spans),

@@ -27,8 +27,12 @@ pub(crate) enum Status {
     MisdirectedRequest,
     /// 431: the head does not fit the buffer, or has too many fields.
     HeaderFieldsTooLarge,
+    /// 500: a handler has written more than an answer holds.
+    InternalServerError,
     /// 501: an unknown method or transfer coding.
     NotImplemented,
+    /// 503: there is no memory for a handler's answer.
+    ServiceUnavailable,
     /// 505: not HTTP/1.
     VersionNotSupported,
 }
@@ -69,7 +73,9 @@ impl Status {
             Status::ExpectationFailed => 417,
             Status::MisdirectedRequest => 421,
             Status::HeaderFieldsTooLarge => 431,
+            Status::InternalServerError => 500,
             Status::NotImplemented => 501,
+            Status::ServiceUnavailable => 503,
             Status::VersionNotSupported => 505,
         }
     }
@@ -94,7 +100,11 @@ impl Status {
             Status::ExpectationFailed => &prepared!("417 Expectation Failed", 23),
             Status::MisdirectedRequest => &prepared!("421 Misdirected Request", 24),
             Status::HeaderFieldsTooLarge => &prepared!("431 Request Header Fields Too Large", 36),
+            Status::InternalServerError => &prepared!("500 Internal Server Error", 26),
             Status::NotImplemented => &prepared!("501 Not Implemented", 20),
+            Status::ServiceUnavailable => {
+                &prepared!("503 Service Unavailable", 24, "Retry-After: 1")
+            }
             Status::VersionNotSupported => &prepared!("505 HTTP Version Not Supported", 31),
         }
     }
@@ -119,7 +129,9 @@ mod tests {
             Status::ExpectationFailed,
             Status::MisdirectedRequest,
             Status::HeaderFieldsTooLarge,
+            Status::InternalServerError,
             Status::NotImplemented,
+            Status::ServiceUnavailable,
             Status::VersionNotSupported,
         ] {
             let prepared = status.prepared();

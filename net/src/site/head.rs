@@ -12,16 +12,16 @@
 //!
 //! `Date`, `Connection` and the empty line are added when it is sent.
 
-use super::representation::Coding;
 use crate::http::date;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+use quartz_abi::site::Coding;
 
 /// What a head says.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     /// Media type, with its charset.
-    pub kind: &'a [&'a str],
+    pub kind: &'a [&'a [u8]],
     /// The coding of the content.
     pub coding: Coding,
     /// Bytes of the content, as it is coded.
@@ -63,13 +63,13 @@ impl Fields<'_> {
         let kind = at(heads);
         heads.extend_from_slice(b"Content-Type: ");
         for part in self.kind {
-            heads.extend_from_slice(part.as_bytes());
+            heads.extend_from_slice(part);
         }
         heads.extend_from_slice(b"\r\n");
         let coding = at(heads);
-        if let Some(name) = self.coding.name() {
+        if self.coding != Coding::Identity {
             heads.extend_from_slice(b"Content-Encoding: ");
-            heads.extend_from_slice(name);
+            heads.extend_from_slice(self.coding.name().as_bytes());
             heads.extend_from_slice(b"\r\n");
         }
         let shared = at(heads);
@@ -169,7 +169,7 @@ mod tests {
         let mut heads = b"the head before".to_vec();
         let start = heads.len();
         let marks = Fields {
-            kind: &["text/css", "; charset=utf-8"],
+            kind: &[b"text/css", b"; charset=utf-8"],
             coding: Coding::Brotli,
             len: 1234,
             tag: b"\"abc\"",

@@ -6,6 +6,7 @@ mod internet;
 mod timers;
 
 use crate::address::Addresses;
+use crate::app::Application;
 use crate::config::{Plan, StackConfig, StackError};
 use crate::context::Context;
 use crate::cookie::Cookies;
@@ -84,6 +85,19 @@ impl Stack {
     /// # Errors
     /// [`StackError`] when the memory does not suffice or the link is unusable.
     pub fn new(config: StackConfig, site: Site, now: Instant) -> Result<Stack, StackError> {
+        Stack::with_application(config, site, Application::new(), now)
+    }
+
+    /// The same with an application's handlers in front of the site.
+    ///
+    /// # Errors
+    /// As [`Stack::new`].
+    pub fn with_application(
+        config: StackConfig,
+        site: Site,
+        application: Application,
+        now: Instant,
+    ) -> Result<Stack, StackError> {
         if !(1280..=9000).contains(&config.mtu) {
             return Err(StackError::BadMtu(config.mtu));
         }
@@ -105,7 +119,7 @@ impl Stack {
             config.mac,
             usize::from(config.mtu),
             config.tx_checksum_offload,
-            service(&config, site, &plan),
+            service(&config, site, application, &plan),
             Blocks::new(plan.flows, plan.spare).map_err(full)?,
             // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
             SipHasher13::new_with_key(sequence_key).hash(b"smoltcp"),
@@ -293,8 +307,10 @@ fn derived(key: &[u8; 16], purpose: &[u8]) -> [u8; 16] {
     SipHasher13_128::new_with_key(key).hash(purpose).as_bytes()
 }
 
-fn service(config: &StackConfig, site: Site, plan: &Plan) -> Service {
+fn service(config: &StackConfig, site: Site, application: Application, plan: &Plan) -> Service {
     Service {
+        page: Text::new(if application.is_empty() { 0 } else { TEXT }),
+        application,
         site,
         stats: Stats {
             version: config.version,

@@ -15,7 +15,11 @@ pub fn check(name: &[u8]) -> Result<(), SiteErrorKind> {
 
 /// Checks the name of something that is not a directory.
 pub(super) fn checked(prefix: &[u8], name: &[u8]) -> Result<(), SiteErrorKind> {
-    if name.is_empty() || prefix.len() + name.len() > LONGEST {
+    let len = match prefix.len() {
+        0 => name.len(),
+        len => len + 1 + name.len(),
+    };
+    if name.is_empty() || name == b"." || len > LONGEST {
         return Err(SiteErrorKind::BadName);
     }
     if !prefix.is_empty() && name.first() == Some(&b'/') {
