@@ -76,6 +76,18 @@ profile: kernel ## which functions the instructions of a request for WHAT (defau
 	@cargo build --release -p quartz -p quartz-plugin
 	@exec target/release/quartz profile "$(or $(WHAT),/)"
 
+.PHONY: install
+install: build ## the command, the kernel and systemd units, into DESTDIR (default: this host)
+	@qemu/install.sh install
+
+.PHONY: uninstall
+uninstall: ## removes what `make install` installed; configurations and autopsies stay
+	@qemu/install.sh uninstall
+
+.PHONY: deb
+deb: build ## target/quartz.deb
+	@qemu/install.sh deb target/quartz.deb
+
 .PHONY: clean
 clean: ## removes everything that was built or fetched
 	@rm -rf target

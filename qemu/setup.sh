@@ -3,10 +3,10 @@
 #
 #   qemu/setup.sh run     what building and running take: a linker, QEMU, the Rust sources
 #   qemu/setup.sh bench   and what the benchmark drives the guests with, and its peers
-#   qemu/setup.sh test    and what the tests drive the guest with: curl, wrk, ping, Chromium, a real site
+#   qemu/setup.sh test    and what the tests drive the guest with: clients, a browser, a real site
 #
 # Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
-# serve is unpacked below target/, not installed.
+# serve, and nginx, which would start a service, are unpacked below target/, not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,15 +36,23 @@ test)
     PATH="$PATH:/usr/sbin:/sbin" has ip || missing+=(iproute2)
     has ping || missing+=(iputils-ping)
     has chromium || missing+=(chromium)
+    has node || missing+=(nodejs)
+    has ab || missing+=(apache2-utils)
+    has h2load || missing+=(nghttp2-client)
+    has slowhttptest || missing+=(slowhttptest)
+    python=/usr/bin/python3
+    "$python" -c 'import requests' 2>/dev/null || missing+=(python3-requests)
+    "$python" -c 'import httpx' 2>/dev/null || missing+=(python3-httpx)
     ;;
 *) fail "unknown mode '$mode': run, bench or test" ;;
 esac
 
-# The manual: installed, unpacked by an earlier set-up, or missing.
-manual=target/manual/usr/share/doc/postgresql-doc-15/html
-fetch_manual=no
-if [ "$mode" = test ] && [ ! -e /usr/share/doc/postgresql-doc-15/html/index.html ] && [ ! -e "$manual/index.html" ]; then
-    fetch_manual=yes
+# What is unpacked: package and a file of it, unless that is there, installed or unpacked earlier.
+manual=/usr/share/doc/postgresql-doc-15/html/index.html
+unpacked=()
+if [ "$mode" = test ]; then
+    [ -e $manual ] || [ -e target/manual$manual ] || unpacked+=(postgresql-doc-15)
+    [ -e /usr/sbin/nginx ] || [ -e target/nginx/usr/sbin/nginx ] || unpacked+=(nginx)
 fi
 
 log=$(mktemp)
@@ -58,9 +66,20 @@ quietly() {
     fi
 }
 
-if [ ${#missing[@]} -gt 0 ] || [ $fetch_manual = yes ]; then
+# unpack PACKAGE FOLDER FILE: puts a package below target/ without installing it.
+unpack() {
+    rm -rf "target/$2"
+    mkdir -p "target/$2"
+    (cd "target/$2" && quietly apt-get -q download "$1") ||
+        fail "apt-get could not download $1 (its last lines stand above)"
+    quietly dpkg-deb -x "target/$2/$1"_*.deb "target/$2" || fail "could not unpack $1"
+    rm -f "target/$2"/*.deb
+    [ -e "target/$2$3" ] || fail "$1 has no $3"
+}
+
+if [ ${#missing[@]} -gt 0 ] || [ ${#unpacked[@]} -gt 0 ]; then
     wanted="${missing[*]}"
-    [ $fetch_manual = yes ] && wanted="$wanted${wanted:+ }postgresql-doc-15 (unpacked in target/)"
+    [ ${#unpacked[@]} -gt 0 ] && wanted="$wanted${wanted:+ }${unpacked[*]} (unpacked in target/)"
     has apt-get || fail "missing: $wanted; there is no apt-get here, please install the equivalent packages"
     as_root=()
     if [ "$(id -u)" != 0 ]; then
@@ -79,16 +98,12 @@ if [ ${#missing[@]} -gt 0 ] || [ $fetch_manual = yes ]; then
         quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" ||
             fail "apt-get could not install ${missing[*]} (its last lines stand above)"
     fi
-    if [ $fetch_manual = yes ]; then
-        rm -rf target/manual
-        mkdir -p target/manual
-        (cd target/manual && quietly apt-get -q download postgresql-doc-15) ||
-            fail "apt-get could not download postgresql-doc-15 (its last lines stand above)"
-        quietly dpkg-deb -x target/manual/postgresql-doc-15_*.deb target/manual ||
-            fail "could not unpack postgresql-doc-15"
-        rm -f target/manual/*.deb
-        [ -e "$manual/index.html" ] || fail "postgresql-doc-15 has no HTML manual where it should be"
-    fi
+    for package in "${unpacked[@]}"; do
+        case $package in
+        nginx) unpack nginx nginx /usr/sbin/nginx ;;
+        *) unpack postgresql-doc-15 manual "$manual" ;;
+        esac
+    done
 fi
 
 # rust-toolchain.toml names compiler and components. They are fetched here, and not by rustup's own

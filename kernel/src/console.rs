@@ -3,6 +3,7 @@
 use crate::serial;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use quartz_abi::cmdline::Fault;
 
 const PROMPT: &[u8] = b"quartz> ";
 /// Longest line that can be typed.
@@ -18,6 +19,15 @@ pub fn line(text: &[u8]) {
     }
     serial::write(text);
     serial::write(b"\r\n");
+}
+
+/// Prints a line for machines.
+pub fn formatted(text: fmt::Arguments<'_>) {
+    if PROMPTED.swap(false, Relaxed) {
+        serial::write(b"\r\n");
+    }
+    // The console takes everything or drops it, with a count.
+    let _ = writeln!(Answer, "{text}");
 }
 
 /// Prints the prompt.
@@ -57,6 +67,8 @@ pub enum Command {
     Events,
     /// Stop accepting, finish what is in flight, end with a clean stop.
     Drain,
+    /// Cause a fault, where the command line allows it.
+    Provoke(Fault),
     /// Nothing that is known.
     Unknown,
 }
@@ -137,6 +149,16 @@ impl Console {
             .iter()
             .find(|(name, ..)| name.as_bytes() == typed)
             .map(|(_, command, _)| *command);
-        Some(known.unwrap_or(Command::Unknown))
+        Some(
+            known
+                .or_else(|| provoked(typed))
+                .unwrap_or(Command::Unknown),
+        )
     }
+}
+
+/// `provoke FAULT`: for tests, so no word of it in the list of commands.
+fn provoked(typed: &[u8]) -> Option<Command> {
+    let name = core::str::from_utf8(typed.strip_prefix(b"provoke ")?).ok()?;
+    Fault::named(name).map(Command::Provoke)
 }

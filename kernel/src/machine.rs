@@ -8,10 +8,12 @@ use crate::console::{self, Answer, Command, Console};
 use crate::failure::fail;
 use crate::memory::dma::KernelHal;
 use crate::memory::heap;
+use crate::provoke;
 use crate::serial;
 use core::fmt::Write;
 use quartz_abi::blackbox::NO_QUEUE;
-use quartz_abi::{Event, EventKind, ExitCode, RingStats};
+use quartz_abi::cmdline::Fault;
+use quartz_abi::{CommandLine, Event, EventKind, ExitCode, Heartbeat, RingStats};
 use quartz_drivers::VirtioNet;
 use quartz_net::{Host, Instant, Snapshot, Stack};
 use virtio_drivers::transport::mmio::MmioTransport;
@@ -36,6 +38,12 @@ pub struct Machine {
     /// The serial port may have more to say.
     serial_due: bool,
     next_tick_us: u64,
+    /// Time between two heartbeats, in microseconds, and when the next is due.
+    heartbeat: Option<(u64, u64)>,
+    /// The console takes `provoke FAULT`.
+    provokable: bool,
+    /// [`Fault::Deaf`] was provoked.
+    deaf: bool,
     /// When the timer will fire, in microseconds; reprogrammed only when it has fired or an
     /// earlier time is wanted.
     armed_us: Option<u64>,
@@ -83,8 +91,8 @@ impl Host for Below {
 }
 
 impl Machine {
-    /// A machine about to serve; booting took `boot_us`.
-    pub fn new(device: Nic, stack: Stack, boot_us: u64) -> Machine {
+    /// A machine about to serve as `line` says; booting took `boot_us`.
+    pub fn new(device: Nic, stack: Stack, line: &CommandLine, boot_us: u64) -> Machine {
         Machine {
             nic: Below {
                 offload: device.tx_checksum_offload(),
@@ -97,6 +105,9 @@ impl Machine {
             // What was typed during boot raised its interrupt before anyone listened.
             serial_due: true,
             next_tick_us: 0,
+            heartbeat: line.heartbeat_s.map(|s| (u64::from(s) * 1_000_000, 0)),
+            provokable: line.provoke_on_console,
+            deaf: line.provoke == Some(Fault::Deaf),
             armed_us: None,
         }
     }
@@ -122,7 +133,7 @@ impl Machine {
     fn turn(&mut self) -> bool {
         let now = clock::now();
         let mut frames = 0;
-        while frames < BUDGET {
+        while frames < BUDGET && !self.deaf {
             let Some(frame) = self.nic.device.harvest() else {
                 break;
             };
@@ -162,6 +173,15 @@ impl Machine {
             &self.nic.device.rx_stats(),
             &self.nic.device.tx_stats(),
         );
+        if let Some((period, due)) = &mut self.heartbeat
+            && now_us >= *due
+        {
+            *due = now_us + *period;
+            self.beat(now_us);
+        }
+        if self.deaf {
+            return;
+        }
         if let Err(reason) = self.nic.device.tick(now_us) {
             fail(ExitCode::RingGivenUp, &reason);
         }
@@ -171,10 +191,23 @@ impl Machine {
         }
     }
 
+    /// Writes the heartbeat.
+    fn beat(&self, now_us: u64) {
+        let stats = self.stack.stats();
+        let beat = Heartbeat {
+            up_ms: now_us / 1000,
+            requests: stats.requests_served,
+            open: stats.open,
+            rx: (&self.nic.device.rx_stats()).into(),
+            tx: (&self.nic.device.tx_stats()).into(),
+        };
+        console::formatted(format_args!("{beat}"));
+    }
+
     /// Waits for an interrupt, unless something came up in the meantime.
     fn sleep(&mut self) {
         cpu_interrupts::disable();
-        if self.nic.device.rearm() {
+        if !self.deaf && self.nic.device.rearm() {
             cpu_interrupts::enable();
             return;
         }
@@ -236,7 +269,14 @@ impl Machine {
                 self.stack.drain(clock::now());
                 writeln!(out, "draining")
             }
-            Command::Unknown => writeln!(out, "unknown command; `help` lists them"),
+            Command::Provoke(fault) if self.provokable => {
+                self.deaf |= fault == Fault::Deaf;
+                provoke::provoke(fault);
+                Ok(())
+            }
+            Command::Provoke(_) | Command::Unknown => {
+                writeln!(out, "unknown command; `help` lists them")
+            }
         };
     }
 

@@ -1,4 +1,5 @@
-//! Faults on purpose, so that tests can look at the reports (`provoke=` on the command line).
+//! Faults on purpose, so that tests can look at the reports (`provoke=` on the command line, and
+//! `provoke FAULT` on the console where that allows it).
 
 use alloc::vec::Vec;
 use core::arch::asm;
@@ -6,8 +7,8 @@ use core::hint::black_box;
 use core::ptr;
 use quartz_abi::cmdline::Fault;
 
-/// Causes `fault`.
-pub fn provoke(fault: Fault) -> ! {
+/// Causes `fault`; the one that returns, [`Fault::Deaf`], is the main loop's to act out.
+pub fn provoke(fault: Fault) {
     log::warn!("provoking {fault:?}, as the command line says");
     match fault {
         Fault::NullRead => null_read(),
@@ -30,6 +31,13 @@ pub fn provoke(fault: Fault) -> ! {
         Fault::OutOfMemory => {
             black_box(Vec::<u8>::with_capacity(isize::MAX as usize / 2));
         }
+        Fault::Spin => {
+            x86_64::instructions::interrupts::disable();
+            loop {
+                core::hint::spin_loop();
+            }
+        }
+        Fault::Deaf => return,
     }
     panic!("{fault:?} was survived");
 }

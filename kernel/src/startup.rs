@@ -93,10 +93,15 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         nic.slot, nic.pin, device.rx_stats().size, device.tx_stats().size
     );
 
-    let stack = network(&command_line, &device, load_site(site, wall_clock), wall_clock);
+    let stack = network(
+        &command_line,
+        &device,
+        load_site(site, wall_clock),
+        wall_clock,
+    );
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
-    Machine::new(device, stack, clock::now_us())
+    Machine::new(device, stack, &command_line, clock::now_us())
 }
 
 /// What memory became.

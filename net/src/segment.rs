@@ -5,7 +5,7 @@
 
 use crate::checksum;
 use crate::internet::is_extension;
-use crate::sender::Peer;
+use crate::sender::{BLOCKS, Peer, Sack};
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
 use siphasher::sip::SipHasher13;
@@ -407,6 +407,31 @@ pub(crate) fn peer(frame: &[u8], segment: &Segment) -> Peer {
             }
             // The end of the list, or something malformed.
             _ => return peer,
+        };
+    }
+}
+
+/// What the options of an acknowledgement tell of gaps (RFC 2018, 3).
+pub(crate) fn blocks(frame: &[u8], segment: &Segment) -> Sack {
+    let mut blocks = Sack::default();
+    let header = usize::from(frame[segment.start + 12] >> 4) * 4;
+    let mut options = &frame[segment.start + 20..segment.start + header];
+    loop {
+        options = match *options {
+            [1, ref rest @ ..] => rest,
+            [5, len, ..] if len >= 10 && usize::from(len) <= options.len() => {
+                let (words, _) = options[2..usize::from(len)].as_chunks::<4>();
+                let (pairs, _) = words.as_chunks::<2>();
+                for (target, [start, end]) in blocks.blocks.iter_mut().zip(pairs) {
+                    *target = (u32::from_be_bytes(*start), u32::from_be_bytes(*end));
+                }
+                blocks.count = pairs.len().min(BLOCKS) as u8;
+                return blocks;
+            }
+            [kind, len, ..] if kind > 1 && len >= 2 && usize::from(len) <= options.len() => {
+                &options[usize::from(len)..]
+            }
+            _ => return blocks,
         };
     }
 }

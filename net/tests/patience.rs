@@ -177,7 +177,8 @@ fn a_window_that_closes_on_a_lost_segment_is_probed() {
     });
     rig.now += Duration::from_millis(150);
     rig.stack.timers(&mut rig.machine, rig.now);
-    assert_eq!(rig.heard(), []);
+    let heard = rig.heard();
+    assert!(heard.iter().all(|h| h.payload.len() > 1), "{heard:?}");
 }
 
 #[test]

@@ -170,6 +170,9 @@ fn three_duplicates_bring_the_lost_segment_at_once() {
 fn silence_brings_the_oldest_segment_again_later_and_later() {
     let (mut client, heard) = Client::ask(GET, 20_000);
     client.take(&heard);
+    // At first the tail is probed, with something new (RFC 8985, 7).
+    let heard = client.wait(30);
+    assert_eq!(client.places(&heard), [10 * MSS]);
     let mut times = Vec::new();
     for _ in 0..4 {
         let begun = client.rig.now;
@@ -185,7 +188,7 @@ fn silence_brings_the_oldest_segment_again_later_and_later() {
     // The round trip took no time; nothing is sent again within a fifth of a second.
     let expected = [200, 400, 800, 1600];
     for (time, expected) in times.iter().zip(expected) {
-        assert!(time.abs_diff(expected) <= 10, "{times:?}");
+        assert!(time.abs_diff(expected) <= 30, "{times:?}");
     }
     // Then it goes on from what is missing, with a small window.
     let heard = client.ack(3 * MSS);

@@ -2,11 +2,13 @@
 
 use crate::cli::AutopsyArgs;
 use crate::error::Error;
+use crate::supervise::config::check_name;
+use crate::supervise::examine::REPORT;
 use crate::verdict::{Signature, Wire};
 use quartz_abi::blackbox::{self, BlackBox};
 use quartz_abi::{BlackBoxError, RingStats};
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,9 +45,25 @@ pub enum AutopsyError {
 /// # Errors
 /// The file cannot be read or holds no black box.
 pub fn main(args: &AutopsyArgs) -> Result<(), Error> {
-    let bytes = find(&args.file)?;
+    let mut file = args.subject.clone();
+    if let Some(name) = file.to_str()
+        && !file.exists()
+        && check_name(name).is_ok()
+    {
+        return crate::service::autopsy(name);
+    }
+    if file.is_dir() {
+        // An autopsy that was taken: its report says more than the black box in it.
+        let report = file.join(REPORT);
+        if let Ok(text) = fs::read_to_string(&report) {
+            let _ = io::stdout().lock().write_all(text.as_bytes());
+            return Ok(());
+        }
+        file.push("blackbox");
+    }
+    let bytes = find(&file)?;
     let found = BlackBox::parse(&bytes).map_err(|source| AutopsyError::NoBox {
-        path: args.file.clone(),
+        path: file.clone(),
         source,
     })?;
     let report = report(&found, args.events);
@@ -146,7 +164,8 @@ pub fn report(found: &BlackBox<'_>, events: usize) -> String {
 }
 
 /// One line: how the guest ended, or what its receive ring looks like.
-fn verdict(found: &BlackBox<'_>) -> String {
+#[must_use]
+pub fn verdict(found: &BlackBox<'_>) -> String {
     match found.exit_code() {
         Some(code) => format!("{code}: {}", clean(found.failure())),
         None => format!(

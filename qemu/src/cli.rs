@@ -51,11 +51,130 @@ pub enum Command {
     ///
     /// Leaves profile.svg, a flame graph, and profile.folded.
     Profile(ProfileArgs),
-    /// Read the black box of a guest
+    /// Examine a guest that runs as a service, or read what an earlier one left
     ///
-    /// The file is a dump of the guest's memory (raw, or an ELF core from QEMU's
-    /// dump-guest-memory), or what the admin port's /blackbox sent.
+    /// The subject is the name of a guest; or the directory of an autopsy; or a dump of a guest's
+    /// memory (raw, or an ELF core from QEMU's dump-guest-memory); or what the admin port's
+    /// /blackbox sent.
     Autopsy(AutopsyArgs),
+    /// Show how a guest that runs as a service is, or all of them
+    Status(StatusArgs),
+    /// Show all guests that run as services
+    List(ListArgs),
+    /// Start a guest's service
+    Start(NameArgs),
+    /// Drain a guest and stop its service
+    Stop(NameArgs),
+    /// Stop a guest's service and start it again
+    Restart(NameArgs),
+    /// Let a successor take over if the configuration, kernel or site has changed
+    Reload(NameArgs),
+    /// Let a successor with another kernel or site take over, without a failed request
+    ///
+    /// The successor boots beside the guest; once it answers, new connections go to it, and the
+    /// old guest finishes what it is answering and goes. If the successor does not answer in time,
+    /// everything stays as it was, the configuration too.
+    Upgrade(UpgradeArgs),
+    /// Show what a guest says on its serial console, and type to it
+    Console(ConsoleArgs),
+    /// Supervise a guest: the main process of quartz@NAME.service
+    ///
+    /// SIGTERM drains and stops the guest; SIGUSR2 replaces the supervisor alone by the program
+    /// that is installed now.
+    Supervise(SuperviseArgs),
+    /// Hold the clients' connections: the main process of quartz-forward@NAME.service
+    Forward(ForwardArgs),
+    /// Write the drop-ins of all guests: a systemd generator
+    #[command(hide = true)]
+    Generate(GenerateArgs),
+    /// Note how a supervisor ended: systemd's ExecStopPost
+    #[command(hide = true)]
+    Ended(NameArgs),
+}
+
+/// A guest by its name.
+#[derive(Args, Debug)]
+pub struct NameArgs {
+    /// The guest's name, as in /etc/quartz/NAME.toml
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// What `quartz status` takes.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// The guest's name; all without one
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// For a program
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `quartz list` takes.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// For a program
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `quartz upgrade` takes.
+#[derive(Args, Debug)]
+pub struct UpgradeArgs {
+    /// The guest's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The new kernel
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// The new site: a directory or an image
+    #[arg(long, value_name = "DIR|FILE")]
+    pub site: Option<PathBuf>,
+}
+
+/// What `quartz console` takes.
+#[derive(Args, Debug)]
+pub struct ConsoleArgs {
+    /// The guest's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Show what was said so far, and end
+    #[arg(long)]
+    pub no_input: bool,
+}
+
+/// What `quartz supervise` takes.
+#[derive(Args, Debug)]
+pub struct SuperviseArgs {
+    /// The guest's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+/// What `quartz forward` takes.
+#[derive(Args, Debug)]
+pub struct ForwardArgs {
+    /// The socket on which the supervisor says where to forward to
+    #[arg(long, value_name = "SOCKET")]
+    pub control: PathBuf,
+    /// Where to listen [default: the listening socket that is standard input]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+/// What systemd gives a generator.
+#[derive(Args, Debug)]
+pub struct GenerateArgs {
+    /// Where drop-ins go
+    #[arg(value_name = "NORMAL")]
+    pub normal: PathBuf,
+    /// Not used
+    #[arg(value_name = "EARLY")]
+    pub early: Option<PathBuf>,
+    /// Not used
+    #[arg(value_name = "LATE")]
+    pub late: Option<PathBuf>,
 }
 
 /// What `quartz pack` takes.
@@ -229,9 +348,9 @@ pub struct ProfileArgs {
 /// What `quartz autopsy` takes.
 #[derive(Args, Debug)]
 pub struct AutopsyArgs {
-    /// The dump or the saved black box
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// A guest's name, the directory of an autopsy, a dump, or a saved black box
+    #[arg(value_name = "NAME|DIR|FILE")]
+    pub subject: PathBuf,
     /// How many of the last events to show
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub events: usize,

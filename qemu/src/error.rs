@@ -13,6 +13,7 @@ use crate::pack::PackError;
 use crate::port::PortError;
 use crate::program::ProgramError;
 use crate::soak::SoakError;
+use crate::supervise::config::ConfigError;
 use std::io;
 use std::path::PathBuf;
 
@@ -88,6 +89,15 @@ pub enum Error {
     /// The autopsy.
     #[error(transparent)]
     Autopsy(#[from] AutopsyError),
+    /// A configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The supervisor has given a guest up.
+    #[error("{0}")]
+    GivenUp(String),
+    /// Somebody who was asked refused.
+    #[error("{0}")]
+    Refused(String),
     /// An operation of the system failed.
     #[error("{what}: {source}")]
     System {
@@ -111,6 +121,8 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
+            Error::Config(_) => outcome::CONFIGURATION,
+            Error::GivenUp(_) => outcome::GIVEN_UP,
             Error::NoAnswer { .. } => outcome::NO_ANSWER,
             Error::Forced(_) => outcome::FORCED,
             Error::Ended { ending, .. } => ending.status(),

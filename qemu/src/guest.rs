@@ -11,6 +11,7 @@ use quartz_abi::ExitCode;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 use std::io::{self, PipeWriter, Write};
@@ -61,7 +62,9 @@ pub enum Ending {
 }
 
 impl Ending {
-    fn from_status(status: ExitStatus) -> Ending {
+    /// From the status that QEMU's process left.
+    #[must_use]
+    pub fn from_status(status: ExitStatus) -> Ending {
         match status.code() {
             Some(code) => match ExitCode::from_qemu_status(code) {
                 Some(code) => Ending::Code(code),
@@ -95,12 +98,14 @@ impl fmt::Display for Ending {
 }
 
 /// What made a guest stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Means {
     /// It had ended before it was asked.
     Itself,
     /// `drain` on its console.
     Drain,
+    /// The power button (`system_powerdown`), for kernels that have ACPI.
+    PowerDown,
     /// `quit` on QEMU's monitor.
     Quit,
     /// SIGTERM.
@@ -116,6 +121,7 @@ impl Means {
         match self {
             Means::Itself => "itself",
             Means::Drain => "the drain command",
+            Means::PowerDown => "the power button",
             Means::Quit => "QEMU's quit command",
             Means::Terminate => "SIGTERM",
             Means::Kill => "SIGKILL",
@@ -286,7 +292,7 @@ impl Guest {
             let deadline = Instant::now() + patience;
             // A means that cannot even be tried gives way to the next at once.
             let tried = match means {
-                Means::Itself => false,
+                Means::Itself | Means::PowerDown => false,
                 Means::Drain => self.type_when_up("drain", deadline, hurry)?,
                 Means::Quit => self.monitor.execute("quit", Value::Null, deadline).is_ok(),
                 Means::Terminate => pidfd_send_signal(&self.pidfd, Signal::TERM).is_ok(),

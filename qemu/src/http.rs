@@ -128,6 +128,15 @@ impl Client {
         Ok(response)
     }
 
+    /// Everything up to the end of the connection.
+    ///
+    /// # Errors
+    /// What the system says: no end before the deadline.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        while self.input.len() <= MAX_BODY && self.fill()? > 0 {}
+        Ok(std::mem::take(&mut self.input))
+    }
+
     /// Whether the other side has closed the connection, without more bytes.
     ///
     /// # Errors

@@ -14,6 +14,8 @@
 //! | [`mod@bench`] | speed and cost, beside the peers' |
 //! | [`autopsy`] | what a black box tells |
 //! | [`verdict`] | the incident signatures |
+//! | [`supervise`], [`forward`] | a guest as a service: its supervisor, and who holds its connections |
+//! | [`service`], [`generate`], [`ended`] | the operator's commands for services, and systemd's |
 //!
 //! | a guest | is made of |
 //! | --- | --- |
@@ -30,7 +32,10 @@ pub mod accelerator;
 pub mod autopsy;
 pub mod bench;
 pub mod cli;
+pub mod ended;
 pub mod error;
+pub mod forward;
+pub mod generate;
 pub mod guest;
 pub mod http;
 pub mod image;
@@ -45,10 +50,12 @@ pub mod pack;
 pub mod port;
 pub mod program;
 pub mod run;
+pub mod service;
 pub mod signals;
 pub mod site;
 pub mod soak;
 pub mod spawn;
+pub mod supervise;
 pub mod verdict;
 
 pub use error::Error;

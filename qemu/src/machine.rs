@@ -7,8 +7,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// QEMU's monitor in the folder of a lasting guest.
+pub const MONITOR_SOCKET: &str = "monitor.sock";
+/// The serial line in the folder of a lasting guest.
+pub const SERIAL_SOCKET: &str = "serial.sock";
+/// What the guest said on it.
+pub const SERIAL_LOG: &str = "serial.log";
 
 /// What runs the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +103,48 @@ impl Machine {
     #[must_use]
     pub fn arguments(&self, wires: Wires) -> Vec<OsString> {
         let mut words = Words::default();
+        self.machine(&mut words, &self.board);
+        // Standard input and output are pipes: they hold more than a socket does, where every
+        // write of the guest, a byte each, takes the room of a packet.
+        words.pair("-chardev", "stdio,id=serial,signal=off");
+        words.pair(
+            "-chardev",
+            format!("socket,id=monitor,fd={}", wires.monitor),
+        );
+        self.devices(&mut words);
+        words.0
+    }
+
+    /// QEMU's words for a guest that outlives who started it: QEMU itself serves serial line and
+    /// monitor on sockets in `folder` and logs the serial line there; the memory is a file.
+    #[must_use]
+    pub fn lasting_arguments(&self, folder: &Path, memory: RawFd) -> Vec<OsString> {
+        let mut words = Words::default();
+        self.machine(&mut words, &format!("{},memory-backend=ram", self.board));
+        let size = self.memory;
+        words.pair(
+            "-object",
+            format!(
+                "memory-backend-file,id=ram,size={size},share=on,mem-path=/proc/self/fd/{memory}"
+            ),
+        );
+        let folder = folder.display();
+        words.pair(
+            "-chardev",
+            format!(
+                "socket,id=serial,path={folder}/{SERIAL_SOCKET},server=on,wait=off,\
+                 logfile={folder}/{SERIAL_LOG},logappend=on"
+            ),
+        );
+        words.pair(
+            "-chardev",
+            format!("socket,id=monitor,path={folder}/{MONITOR_SOCKET},server=on,wait=off"),
+        );
+        self.devices(&mut words);
+        words.0
+    }
+
+    fn machine(&self, words: &mut Words, board: &str) {
         words.put("-nodefaults");
         words.put("-no-user-config");
         words.pair("-display", "none");
@@ -107,7 +156,7 @@ impl Machine {
                 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
             );
         }
-        words.pair("-M", &self.board);
+        words.pair("-M", board);
         words.pair("-accel", self.accelerator.to_string());
         // All that the accelerator has: RDRAND for keys above all.
         words.pair("-cpu", "max");
@@ -120,14 +169,10 @@ impl Machine {
         if !self.append.is_empty() {
             words.pair("-append", &self.append);
         }
-        // Standard input and output are pipes: they hold more than a socket does, where every
-        // write of the guest, a byte each, takes the room of a packet.
-        words.pair("-chardev", "stdio,id=serial,signal=off");
+    }
+
+    fn devices(&self, words: &mut Words) {
         words.pair("-serial", "chardev:serial");
-        words.pair(
-            "-chardev",
-            format!("socket,id=monitor,fd={}", wires.monitor),
-        );
         words.pair("-mon", "chardev=monitor,mode=control");
         words.pair("-device", "isa-debug-exit,iobase=0xf4,iosize=4");
         if let Some(netdev) = self.attachment.netdev() {
@@ -135,7 +180,6 @@ impl Machine {
             words.pair("-device", "virtio-net-device,netdev=n0");
         }
         words.0.extend(self.extra.iter().cloned());
-        words.0
     }
 
     /// The descriptors that QEMU must inherit.
@@ -212,6 +256,24 @@ mod tests {
         for part in ["-initrd", "-append", "hostfwd"] {
             assert!(!line.contains(part), "{part} stands in {line}");
         }
+    }
+
+    #[test]
+    fn a_lasting_guest_has_its_lines_in_a_folder_and_its_memory_in_a_file() {
+        let words = Machine::new("k".into()).lasting_arguments(Path::new("/run/q"), 9);
+        let words: Vec<_> = words.iter().map(|w| w.to_str().unwrap()).collect();
+        let line = words.join(" ");
+        for part in [
+            "-M microvm,memory-backend=ram",
+            "size=64M,share=on,mem-path=/proc/self/fd/9",
+            "path=/run/q/serial.sock,server=on,wait=off,logfile=/run/q/serial.log",
+            "path=/run/q/monitor.sock,server=on,wait=off",
+            "-serial chardev:serial",
+            "-mon chardev=monitor,mode=control",
+        ] {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+        assert!(!line.contains("stdio"), "{line}");
     }
 
     #[test]

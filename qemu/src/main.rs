@@ -2,7 +2,8 @@
 #![deny(unsafe_code)]
 
 use clap::Parser;
-use quartz::cli::{Cli, Command};
+use quartz::cli::{Cli, Command, StatusArgs};
+use quartz::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,6 +15,21 @@ fn main() -> ExitCode {
         Command::Bench(args) => quartz::bench::main(args),
         Command::Profile(args) => quartz::bench::profile(args),
         Command::Autopsy(args) => quartz::autopsy::main(args),
+        Command::Status(args) => service::status(args),
+        Command::List(args) => service::status(&StatusArgs {
+            name: None,
+            json: args.json,
+        }),
+        Command::Start(args) => service::systemctl("start", args),
+        Command::Stop(args) => service::systemctl("stop", args),
+        Command::Restart(args) => service::systemctl("restart", args),
+        Command::Reload(args) => service::reload(args),
+        Command::Upgrade(args) => service::upgrade(args),
+        Command::Console(args) => service::console(args),
+        Command::Supervise(args) => quartz::supervise::main(args),
+        Command::Forward(args) => quartz::forward::main(args),
+        Command::Generate(args) => quartz::generate::main(args),
+        Command::Ended(args) => quartz::ended::main(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

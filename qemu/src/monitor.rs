@@ -1,12 +1,17 @@
 //! QEMU's monitor (QMP): one command at a time, each with a deadline.
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest message that is taken; QEMU's answers are far shorter.
 const MAX_MESSAGE: usize = 1 << 20;
+/// Pause before a full socket is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +35,26 @@ pub struct Monitor {
     stream: UnixStream,
     input: Vec<u8>,
     greeted: bool,
+    sent: Sent,
+}
+
+/// What was sent to a monitor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Questions, which change nothing.
+    pub queries: u64,
+    /// Commands, which may.
+    pub writes: u64,
+}
+
+impl Sent {
+    fn count(&mut self, command: &str) {
+        let asks = ["query-", "x-query-", "qom-get", "qmp_capabilities"];
+        match asks.iter().any(|prefix| command.starts_with(prefix)) {
+            true => self.queries += 1,
+            false => self.writes += 1,
+        }
+    }
 }
 
 impl Monitor {
@@ -40,7 +65,41 @@ impl Monitor {
             stream,
             input: Vec::new(),
             greeted: false,
+            sent: Sent::default(),
         }
+    }
+
+    /// Connects to the socket at `path`. QEMU serves one client at a time, and a QEMU that stands
+    /// still accepts nobody: then the queue of the socket is full, and the deadline passes.
+    ///
+    /// # Errors
+    /// There is no such socket, or no room in its queue before the deadline.
+    pub fn connect(path: &Path, deadline: Instant) -> Result<Monitor, MonitorError> {
+        let gone = |error: rustix::io::Errno| MonitorError::Gone(error.into());
+        let address = SocketAddrUnix::new(path).map_err(gone)?;
+        loop {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+            let socket = socket.map_err(gone)?;
+            match connect(&socket, &address) {
+                Ok(()) => {
+                    let stream = UnixStream::from(socket);
+                    stream.set_nonblocking(false).map_err(MonitorError::Gone)?;
+                    return Ok(Monitor::new(stream));
+                }
+                Err(rustix::io::Errno::AGAIN) => {
+                    left(deadline)?;
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(gone(error)),
+            }
+        }
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        self.sent
     }
 
     /// Runs a command and gives its result; `arguments` may be `Value::Null`.
@@ -54,6 +113,7 @@ impl Monitor {
         arguments: Value,
         deadline: Instant,
     ) -> Result<Value, MonitorError> {
+        self.sent.count(command);
         if !self.greeted {
             // The greeting, then the negotiation that QMP asks for before any command.
             while self.message(deadline)?.get("QMP").is_none() {}
@@ -136,7 +196,6 @@ fn late_or_gone(error: io::Error) -> MonitorError {
 mod tests {
     use super::*;
     use std::io::{BufRead, BufReader};
-    use std::thread;
 
     /// A QEMU that answers each request with the next of `answers`; gives what was asked.
     fn with_qemu(answers: &'static [&'static str], test: impl FnOnce(&mut Monitor)) -> Vec<String> {
@@ -210,6 +269,38 @@ mod tests {
             assert!(matches!(error, Err(MonitorError::Late)), "{error:?}");
             assert!(Instant::now() >= deadline);
         });
+    }
+
+    #[test]
+    fn a_monitor_that_accepts_nobody_is_late_and_a_missing_one_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("monitor.sock");
+        let soon = || Instant::now() + Duration::from_millis(100);
+        let error = Monitor::connect(&path, soon()).err();
+        assert!(matches!(error, Some(MonitorError::Gone(_))), "{error:?}");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let deadline = soon();
+        let mut waiting = Vec::new();
+        let error = loop {
+            match Monitor::connect(&path, deadline) {
+                Ok(monitor) => waiting.push(monitor),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, MonitorError::Late), "{error:?}");
+        // One that is in the queue and never served is late too.
+        let error = waiting[0].execute("query-status", Value::Null, soon());
+        assert!(matches!(error, Err(MonitorError::Late)), "{error:?}");
+    }
+
+    #[test]
+    fn questions_and_commands_are_counted_apart() {
+        let mut sent = Sent::default();
+        for command in ["query-status", "x-query-virtio", "quit", "system_powerdown"] {
+            sent.count(command);
+        }
+        assert_eq!((sent.queries, sent.writes), (2, 2));
     }
 
     #[test]

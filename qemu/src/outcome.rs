@@ -15,6 +15,11 @@ pub const QEMU_ENDED: u8 = 4;
 /// The guest did not answer in time.
 pub const NO_ANSWER: u8 = 5;
 
+/// The guest of a service was given up; starting it again does not help.
+pub const GIVEN_UP: u8 = 6;
+/// A configuration was refused (`EX_CONFIG` of sysexits.h).
+pub const CONFIGURATION: u8 = 78;
+
 /// The exit status that stands for a guest's exit code: 0 for a clean stop, else the code itself.
 #[must_use]
 pub fn status(code: ExitCode) -> u8 {
@@ -38,6 +43,11 @@ pub fn table() -> String {
         ),
         (QEMU_ENDED, "QEMU ended without a word from the guest"),
         (NO_ANSWER, "the guest did not answer in time"),
+        (
+            GIVEN_UP,
+            "the guest was given up: starting it again does not help",
+        ),
+        (CONFIGURATION, "the configuration was refused"),
     ];
     let guest = ExitCode::ALL
         .into_iter()
@@ -62,7 +72,16 @@ mod tests {
 
     #[test]
     fn every_status_is_different() {
-        let mut seen = vec![0, FAILED, USAGE, FORCED, QEMU_ENDED, NO_ANSWER];
+        let mut seen = vec![
+            0,
+            FAILED,
+            USAGE,
+            FORCED,
+            QEMU_ENDED,
+            NO_ANSWER,
+            GIVEN_UP,
+            CONFIGURATION,
+        ];
         seen.extend(ExitCode::ALL.into_iter().map(status).filter(|s| *s != 0));
         let all = seen.len();
         seen.sort_unstable();

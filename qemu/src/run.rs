@@ -156,7 +156,11 @@ fn attach(args: &RunArgs, line: &CommandLine) -> Result<(Attachment, Target, Vec
     }
 }
 
-fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error> {
+/// Checks that kernel and site fit into the memory.
+///
+/// # Errors
+/// They do not.
+pub fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Error> {
     let site = site.map_or(0, |site| site.bytes);
     let needed = image.end + site;
     if needed <= memory.bytes() {

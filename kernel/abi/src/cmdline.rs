@@ -13,7 +13,7 @@
 //! | `time_wait` | seconds a closed connection is remembered, 1–240 | `60` |
 //! | `log` | `off`, `error`, `warn`, `info`, `debug`, `trace` | `info` |
 //! | `heartbeat` | seconds between heartbeat lines on the serial port, 1–3600, or `off` | `off` |
-//! | `provoke` | a fault to cause right after boot, for tests: see [`Fault`] | none |
+//! | `provoke` | a fault to cause right after boot, for tests: see [`Fault`]; or `console`: the console takes `provoke FAULT` | none |
 //!
 //! QEMU itself adds `virtio_mmio.device=SIZE@BASE:IRQ` words (microvm, `acpi=off`); they are read
 //! as hints. Any other key, a repeated key and a bad value are errors that name the word.
@@ -91,11 +91,15 @@ pub enum Fault {
     Panic,
     /// Allocate more than there is.
     OutOfMemory,
+    /// Stand still with interrupts off.
+    Spin,
+    /// From now on, take nothing in from the receive ring, and do not look after it.
+    Deaf,
 }
 
 impl Fault {
     /// Each fault with its name on the command line.
-    pub const ALL: [(&'static str, Fault); 9] = [
+    pub const ALL: [(&'static str, Fault); 11] = [
         ("null-read", Fault::NullRead),
         ("write-text", Fault::WriteText),
         ("execute-data", Fault::ExecuteData),
@@ -105,7 +109,16 @@ impl Fault {
         ("general-protection", Fault::GeneralProtection),
         ("panic", Fault::Panic),
         ("out-of-memory", Fault::OutOfMemory),
+        ("spin", Fault::Spin),
+        ("deaf", Fault::Deaf),
     ];
+
+    /// The fault of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Fault> {
+        let found = Fault::ALL.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, fault)| fault)
+    }
 }
 
 /// A virtio-mmio device that QEMU announced on the command line.
@@ -145,6 +158,8 @@ pub struct CommandLine {
     pub heartbeat_s: Option<u16>,
     /// A fault to cause, for tests.
     pub provoke: Option<Fault>,
+    /// Whether the console takes `provoke FAULT`, for tests.
+    pub provoke_on_console: bool,
     devices: [Option<MmioDevice>; MAX_DEVICES],
 }
 
@@ -166,6 +181,7 @@ impl Default for CommandLine {
             log: LogLevel::Info,
             heartbeat_s: None,
             provoke: None,
+            provoke_on_console: false,
             devices: [None; MAX_DEVICES],
         }
     }
@@ -307,14 +323,10 @@ impl CommandLine {
                     let s = number(value, 1, 3600).ok_or(bad("seconds, 1-3600, or off"))?;
                     line.heartbeat_s = Some(s as u16);
                 }
+                "provoke" if value == "console" => line.provoke_on_console = true,
                 "provoke" => {
-                    line.provoke = Some(
-                        Fault::ALL
-                            .into_iter()
-                            .find(|(name, _)| *name == value)
-                            .ok_or(bad("the name of a fault"))?
-                            .1,
-                    );
+                    let fault = Fault::named(value);
+                    line.provoke = Some(fault.ok_or(bad("the name of a fault, or console"))?);
                 }
                 _ => return Err(CommandLineError::UnknownKey(key)),
             }
@@ -543,5 +555,7 @@ mod tests {
             let text = std::format!("provoke={name}");
             assert_eq!(CommandLine::parse(&text).unwrap().provoke, Some(fault));
         }
+        let line = CommandLine::parse("provoke=console").unwrap();
+        assert!(line.provoke.is_none() && line.provoke_on_console);
     }
 }

@@ -17,7 +17,7 @@ use crate::http::{Conn, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Heard, Sender};
+use crate::sender::{Ack, Heard, Sack, Sender};
 use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
@@ -229,6 +229,7 @@ impl Flow {
             window: segment.window,
             seq: segment.seq,
             bare: segment.payload == 0 && segment.flags.is_bare_ack(),
+            blocks: segment::blocks(frame, segment),
         };
         let mut unsent = false;
         if segment.flags.acknowledges() && self.is_near(segment) {
@@ -266,6 +267,7 @@ impl Flow {
     fn has_more(&self) -> bool {
         let idle = self.queue.len() == 0;
         self.sender.has_more(self.queue.len())
+            || self.sender.watches()
             || (self.taken && (idle || self.conn.has_more()))
             || idle != (self.stage == Stage::Idle)
     }
@@ -347,6 +349,7 @@ impl Flow {
             window: segment.window,
             seq: segment.seq,
             bare: false,
+            blocks: Sack::default(),
         };
         self.sender.established(&ack, now);
         self.stage = Stage::Idle;

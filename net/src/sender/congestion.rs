@@ -52,6 +52,19 @@ impl Congestion {
         self.window = self.threshold + 3 * self.segment;
     }
 
+    /// Something is lost, with `flight` bytes under way; what has left the network is known.
+    pub fn reduced(&mut self, flight: u32) {
+        self.halve(flight);
+        self.window = self.threshold;
+        self.credit = 0;
+    }
+
+    /// Nothing was lost: back to what was before, at least.
+    pub fn restored(&mut self, before: &Congestion) {
+        self.window = self.window.max(before.window);
+        self.threshold = self.threshold.max(before.threshold);
+    }
+
     /// One more duplicate acknowledgement: a segment has left the network.
     pub fn inflate(&mut self) {
         self.window = (self.window + self.segment).min(MOST);

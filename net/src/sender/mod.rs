@@ -3,13 +3,19 @@
 //! It knows numbers and times and no bytes: those lie in the [`Queue`](crate::outbox::Queue), and
 //! `flow` puts them into frames. smoltcp has the receiving half and the state machine, and believes
 //! that we never send a byte of data; so windows, round trips and loss are all here (RFC 9293,
-//! 3.8; RFC 5681; RFC 6298; RFC 6582). Sequence numbers are those on the wire.
+//! 3.8; RFC 5681; RFC 6298). A peer that tells what it has beyond a gap is sent the gap (`loss`);
+//! with another, loss is guessed from repeated acknowledgements (RFC 6582). Sequence numbers are
+//! those on the wire.
 
 mod congestion;
+mod loss;
 mod rtt;
+mod scoreboard;
 
 use congestion::Congestion;
 use rtt::Rtt;
+use scoreboard::Scoreboard;
+pub(crate) use scoreboard::{BLOCKS, Sack};
 use smoltcp::time::Instant;
 
 /// What the peer said of itself in its SYN.
@@ -34,6 +40,8 @@ pub(crate) struct Ack {
     pub seq: u32,
     /// Whether the segment carries nothing else.
     pub bare: bool,
+    /// What has arrived beyond that number.
+    pub blocks: Sack,
 }
 
 /// What came of an acknowledgement.
@@ -97,6 +105,10 @@ pub(crate) struct Sender {
     timer: Option<Instant>,
     /// When something was sent last.
     spoke: Instant,
+    /// Loss, of which the peer tells.
+    selective: bool,
+    score: Scoreboard,
+    loss: loss::Loss,
 }
 
 /// Whether number `a` comes before `b`.
@@ -127,6 +139,9 @@ impl Sender {
             probe: false,
             timer: None,
             spoke: Instant::ZERO,
+            selective: false,
+            score: Scoreboard::new(),
+            loss: loss::Loss::new(),
         }
     }
 
@@ -140,6 +155,7 @@ impl Sender {
             max: first,
             scale: peer.scale.unwrap_or(0),
             segment,
+            selective: peer.sack,
             congestion: Congestion::new(segment),
             ..Sender::new()
         };
@@ -173,7 +189,12 @@ impl Sender {
     pub fn has_more(&self, queued: usize) -> bool {
         let end = self.una.wrapping_add(queued as u32);
         let fin = u32::from(self.closed && !self.ended);
-        self.resend || before(self.nxt, end.wrapping_add(fin))
+        self.resend || self.loss.is_waiting() || before(self.nxt, end.wrapping_add(fin))
+    }
+
+    /// Whether there is a deadline that may be nearer than the last one.
+    pub fn watches(&self) -> bool {
+        self.loss.deadline().is_some()
     }
 
     /// Whether a segment with this number may be under way, or the SYN.
@@ -202,7 +223,9 @@ impl Sender {
         if before(self.max, ack.ack) {
             return Heard::Unsent;
         }
+        let twice = self.hear_blocks(ack, now);
         if before(ack.ack, self.una) {
+            self.assess(now);
             return Heard::Data(0);
         }
         let old_window = self.window;
@@ -210,7 +233,7 @@ impl Sender {
         if ack.ack == self.una {
             let duplicate =
                 ack.bare && self.window == old_window && self.una != self.max && self.window > 0;
-            if duplicate {
+            if duplicate && !self.selective {
                 self.duplicate();
             }
             if old_window == 0 && self.window > 0 {
@@ -219,9 +242,14 @@ impl Sender {
                 self.timer = None;
                 self.rtt.opened();
             }
+            self.assess(now);
             return Heard::Data(0);
         }
-        self.progress(ack.ack, queued, now)
+        self.end_of_tail(ack.ack, twice);
+        let heard = self.progress(ack.ack, queued, now);
+        self.assess(now);
+        self.watch_tail(now);
+        heard
     }
 
     fn take_window(&mut self, ack: &Ack) {
@@ -245,15 +273,16 @@ impl Sender {
         }
         let timed_out = self.timed_out_at.is_some_and(|at| before(self.una, at));
         if self.duplicates == 3 && !timed_out {
-            self.congestion.lost(self.flight());
+            self.congestion.lost(self.nxt.wrapping_sub(self.una));
             self.recovery = Some(self.max);
             self.resend = true;
+            self.loss.tail = None;
         }
     }
 
     /// Something new was acknowledged.
     fn progress(&mut self, ack: u32, queued: usize, now: Instant) -> Heard {
-        let flight = self.flight();
+        let flight = self.flight(now);
         let fin = self.fin_end(queued) == Some(ack);
         let count = ack.wrapping_sub(self.una) - u32::from(fin);
         self.ended |= fin;
@@ -261,16 +290,20 @@ impl Sender {
         if before(self.nxt, ack) {
             self.nxt = ack;
         }
+        self.loss.reorders |= self.score.acknowledge(ack);
         self.rtt.acknowledged(ack, now);
         self.probe = false;
         self.resend = false;
         match self.recovery {
             Some(until) if before(ack, until) => {
-                self.congestion.partial(count);
-                self.resend = true;
+                if !self.selective {
+                    self.congestion.partial(count);
+                    self.resend = true;
+                }
             }
             Some(_) => {
-                self.congestion.recovered(self.flight());
+                let flight = self.flight(now);
+                self.congestion.recovered(flight);
                 self.recovery = None;
                 self.duplicates = 0;
             }
@@ -291,17 +324,24 @@ impl Sender {
     }
 
     /// Bytes under way.
-    fn flight(&self) -> u32 {
-        self.nxt.wrapping_sub(self.una)
+    fn flight(&self, now: Instant) -> u32 {
+        let sent = self.nxt.wrapping_sub(self.una);
+        match self.score.is_empty() {
+            true => sent,
+            false => sent.saturating_sub(self.landed(now)),
+        }
     }
 
     /// Does what time brings.
     pub fn tick(&mut self, now: Instant) {
         if self.timer.is_none_or(|at| now < at) {
+            self.probe_tail(now);
+            self.assess(now);
             return;
         }
         self.timer = None;
         self.rtt.timed_out();
+        self.forget_loss();
         if self.window == 0 {
             // RFC 9293, 3.8.6.1. What was sent beyond the window is gone.
             self.probe = true;
@@ -319,13 +359,25 @@ impl Sender {
 
     /// When [`Sender::tick`] has to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.timer
+        let all = [self.timer, self.loss.deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// The next segment to be sent, if one may be. `queued`: bytes in the queue. The caller has
     /// room for it; if it is lost nevertheless, that is a loss like any other.
     pub fn next(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
+        let chunk = self.choose(queued, now);
+        if chunk.is_some() {
+            self.watch_tail(now);
+        }
+        chunk
+    }
+
+    fn choose(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
         let end = self.una.wrapping_add(queued as u32);
+        if let Some(chunk) = self.repair(end, now) {
+            return Some(chunk);
+        }
         if self.resend && self.una != self.max {
             let chunk = self.chunk(self.una, self.segment, end);
             self.resend = false;
@@ -346,6 +398,9 @@ impl Sender {
             return None;
         }
         let mut len = left.min(self.segment);
+        if let Some(above) = self.score.next_above(self.nxt) {
+            len = len.min(above.wrapping_sub(self.nxt));
+        }
         let probing = self.probe && len > 0;
         self.probe = false;
         if len > 0 {
@@ -354,13 +409,16 @@ impl Sender {
                 None => u32::from(self.duplicates.min(2)) * self.segment,
                 Some(_) => 0,
             };
-            let open = (self.congestion.window() + spare).min(self.window);
-            let usable = open.saturating_sub(self.flight());
+            let flight = self.flight(now);
+            let sent = self.nxt.wrapping_sub(self.una);
+            let usable = (self.congestion.window() + spare)
+                .saturating_sub(flight)
+                .min(self.window.saturating_sub(sent));
             if probing {
                 len = 1;
             } else if usable < len {
                 // A small segment would make many of a large one (RFC 9293, 3.8.6.2.1).
-                if usable == 0 || (usable < self.widest / 2 && self.flight() > 0) {
+                if usable == 0 || (usable < self.widest / 2 && flight > 0) {
                     self.hold(now);
                     return None;
                 }
@@ -374,6 +432,7 @@ impl Sender {
             .wrapping_add(u32::from(chunk.fin));
         if chunk.again {
             self.rtt.resent();
+            self.score.resent(chunk.seq, behind, now);
         } else {
             self.rtt.sent(behind, now);
         }
@@ -381,7 +440,7 @@ impl Sender {
             self.max = behind;
         }
         if !probing {
-            self.nxt = behind;
+            self.nxt = self.score.end_of(behind).unwrap_or(behind);
         }
         self.spoke = now;
         if self.timer.is_none() {

@@ -86,16 +86,15 @@ impl Rtt {
         self.timing = None;
     }
 
+    /// The smoothed round trip, once something was measured.
+    pub fn smoothed(&self) -> Option<Duration> {
+        self.smoothed.map(|us| Duration::from_micros(u64::from(us)))
+    }
+
     /// The timeout now.
     pub fn timeout(&self) -> Duration {
         let timeout = u64::from(self.timeout) << self.backoff;
         Duration::from_micros(timeout.min(u64::from(MOST)))
-    }
-
-    /// The smoothed round trip, once something was measured.
-    #[cfg(test)]
-    pub fn smoothed(&self) -> Option<Duration> {
-        self.smoothed.map(|us| Duration::from_micros(u64::from(us)))
     }
 }
 

@@ -6,6 +6,7 @@ pub mod archive;
 pub mod frames;
 pub mod raw;
 pub mod script;
+pub mod transcript;
 
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
 use quartz_net::{Duration, Host, Instant, Site, Snapshot, Stack, StackConfig};

@@ -10,9 +10,11 @@ use quartz_abi::cmdline::Fault;
 use std::fs;
 use std::process::Command;
 
-/// What the report of a fault must say besides what every report says.
-fn expected(fault: Fault) -> (ExitCode, &'static [&'static str]) {
-    match fault {
+/// What the report of a fault must say besides what every report says; none comes from a guest that
+/// stands still, which is for who watches it.
+fn expected(fault: Fault) -> Option<(ExitCode, &'static [&'static str])> {
+    Some(match fault {
+        Fault::Spin | Fault::Deaf => return None,
         Fault::NullRead => (
             ExitCode::Exception,
             &["page fault", "read of 0x0000000000000000", "not mapped"],
@@ -31,14 +33,16 @@ fn expected(fault: Fault) -> (ExitCode, &'static [&'static str]) {
         Fault::GeneralProtection => (ExitCode::Exception, &["general protection"]),
         Fault::Panic => (ExitCode::Panic, &["panicked", "provoked"]),
         Fault::OutOfMemory => (ExitCode::OutOfMemory, &["out of memory"]),
-    }
+    })
 }
 
 #[test]
 fn every_fault_is_reported_and_ends_with_its_code() {
     let _light = light();
     for (name, fault) in Fault::ALL {
-        let (code, words) = expected(fault);
+        let Some((code, words)) = expected(fault) else {
+            continue;
+        };
         let (ending, said) = boot_to_end(|machine| {
             machine.append = format!("provoke={name}");
         });

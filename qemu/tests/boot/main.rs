@@ -6,6 +6,7 @@ mod harness;
 mod badlink;
 mod boards;
 mod browser;
+mod conformance;
 mod cost;
 mod endurance;
 mod evidence;

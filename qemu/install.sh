@@ -1,0 +1,110 @@
+#!/bin/bash
+# Puts Quartz onto this host, takes it away again, or packs it.
+#
+#   qemu/install.sh install      into $DESTDIR/usr (default: this host)
+#   qemu/install.sh uninstall    removes it; /etc/quartz and /var/lib/quartz stay
+#   qemu/install.sh deb FILE     a Debian package
+#
+# What is installed was built before: `make build`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+    printf 'quartz: %s\n' "$*" >&2
+    exit 1
+}
+
+units=(quartz@.service quartz@.socket quartz-forward@.service)
+
+# Every file, below a directory.
+lay_out() {
+    local to=$1 unit
+    [ -e target/release/quartz ] && [ -e target/quartz-unikernel.elf ] || fail 'not built: run `make build` first'
+    install -d -m 755 "$to/etc/quartz"
+    install -D -m 755 -s target/release/quartz "$to/usr/bin/quartz"
+    install -D -m 644 target/quartz-unikernel.elf "$to/usr/lib/quartz/quartz-unikernel.elf"
+    for unit in "${units[@]}"; do
+        install -D -m 644 "qemu/systemd/$unit" "$to/usr/lib/systemd/system/$unit"
+    done
+    install -D -m 755 qemu/systemd/quartz-generator "$to/usr/lib/systemd/system-generators/quartz-generator"
+    install -D -m 644 qemu/systemd/example.toml "$to/usr/share/doc/quartz/example.toml"
+    install -D -m 644 docs/operations.md "$to/usr/share/doc/quartz/operations.md"
+    install -D -m 644 LICENSE "$to/usr/share/doc/quartz/copyright"
+}
+
+# systemd learns of it, if this is a host that runs it.
+tell_systemd() {
+    if [ -z "${DESTDIR:-}" ] && [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+    fi
+}
+
+case ${1:-} in
+install)
+    lay_out "${DESTDIR:-}"
+    tell_systemd
+    printf 'quartz: installed; next: write /etc/quartz/NAME.toml (see /usr/share/doc/quartz/example.toml), then: systemctl daemon-reload && systemctl enable --now quartz@NAME\n'
+    ;;
+uninstall)
+    if [ -z "${DESTDIR:-}" ] && [ -d /run/systemd/system ]; then
+        systemctl stop 'quartz@*.service' 'quartz@*.socket' 'quartz-forward@*.service' || true
+    fi
+    root=${DESTDIR:-}
+    rm -f "$root/usr/bin/quartz" "$root/usr/lib/systemd/system-generators/quartz-generator"
+    for unit in "${units[@]}"; do
+        rm -f "$root/usr/lib/systemd/system/$unit"
+    done
+    rm -rf "$root/usr/lib/quartz" "$root/usr/share/doc/quartz"
+    rmdir --ignore-fail-on-non-empty "$root/etc/quartz" 2>/dev/null || true
+    tell_systemd
+    printf 'quartz: removed; configurations in /etc/quartz and autopsies in /var/lib/quartz stay\n'
+    ;;
+deb)
+    [ -n "${2:-}" ] || fail 'usage: qemu/install.sh deb FILE'
+    version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    chmod 755 "$folder"
+    lay_out "$folder"
+    mkdir "$folder/DEBIAN"
+    cat >"$folder/DEBIAN/control" <<CONTROL
+Package: quartz
+Version: $version
+Architecture: amd64
+Section: httpd
+Priority: optional
+Maintainer: The Quartz authors <quartz@localhost>
+Depends: libc6 (>= 2.34), qemu-system-x86, systemd (>= 252)
+Description: web sites from a unikernel in a QEMU microvm
+ The quartz command, its kernel, and systemd units that keep guests alive.
+CONTROL
+    cat >"$folder/DEBIAN/postinst" <<'POSTINST'
+#!/bin/sh
+set -e
+if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+    # Supervisors are replaced; their guests stay.
+    systemctl kill --kill-who=main --signal=USR2 'quartz@*.service' || true
+fi
+POSTINST
+    cat >"$folder/DEBIAN/prerm" <<'PRERM'
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl stop 'quartz@*.service' 'quartz@*.socket' 'quartz-forward@*.service' || true
+fi
+PRERM
+    cat >"$folder/DEBIAN/postrm" <<'POSTRM'
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then
+    systemctl daemon-reload
+fi
+POSTRM
+    chmod 755 "$folder/DEBIAN/postinst" "$folder/DEBIAN/prerm" "$folder/DEBIAN/postrm"
+    mkdir -p "$(dirname "$2")"
+    dpkg-deb --root-owner-group --build "$folder" "$2" >/dev/null
+    printf 'quartz: %s\n' "$2"
+    ;;
+*) fail 'usage: qemu/install.sh install|uninstall|deb FILE' ;;
+esac

@@ -1,0 +1,329 @@
+//! The operator's commands for guests that run as services: `status`, `list`, `start`, `stop`,
+//! `restart`, `reload`, `upgrade`, `console`, and what systemd itself calls.
+
+use crate::cli::{ConsoleArgs, NameArgs, StatusArgs, UpgradeArgs};
+use crate::error::Error;
+use crate::outcome;
+use crate::signals::wait_any;
+use crate::supervise::config::{Config, check_name};
+use crate::supervise::control::{Request, ask};
+use crate::supervise::places::{self, Places};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a question may take.
+const QUICK: Duration = Duration::from_secs(5);
+/// How long a successor may take to take over.
+const LONG: Duration = Duration::from_secs(300);
+/// How often the console looks for news.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Every configured name.
+fn names() -> Vec<String> {
+    let entries = fs::read_dir(places::configurations())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".toml")
+                .map(str::to_owned)
+        })
+        .filter(|name| check_name(name).is_ok())
+        .collect();
+    names.sort();
+    names
+}
+
+fn request(name: &str, request: &Request, patience: Duration) -> Result<Value, Error> {
+    check_name(name)?;
+    let places = Places::of(name);
+    let answer = ask(&places.control(), request, patience).map_err(|source| Error::System {
+        what: format!("the supervisor of {name} does not answer (systemctl status quartz@{name})"),
+        source,
+    })?;
+    match answer["ok"] == true {
+        true => Ok(answer),
+        false => Err(Error::Refused(
+            answer["error"]
+                .as_str()
+                .unwrap_or("no reason was given")
+                .to_owned(),
+        )),
+    }
+}
+
+/// What is known of a guest, whether or not it is supervised.
+fn known(name: &str) -> Value {
+    match request(name, &Request::Status, QUICK) {
+        Ok(status) => status,
+        Err(error) => json!({
+            "name": name,
+            "state": "unsupervised",
+            "reason": error.to_string(),
+        }),
+    }
+}
+
+/// `quartz status` and `quartz list`.
+///
+/// # Errors
+/// A guest that was named is not supervised.
+pub fn status(args: &StatusArgs) -> Result<(), Error> {
+    let names = match &args.name {
+        Some(name) => {
+            check_name(name)?;
+            vec![name.clone()]
+        }
+        None => names(),
+    };
+    let all: Vec<Value> = names.iter().map(|name| known(name)).collect();
+    let text = match (args.json, &args.name) {
+        (true, Some(_)) => format!("{:#}\n", all[0]),
+        (true, None) => format!("{:#}\n", json!(all)),
+        (false, _) => table(&all),
+    };
+    // A reader that goes away has seen enough.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    match args.name.is_some() && all[0]["state"] == "unsupervised" {
+        true => Err(Error::Refused(
+            all[0]["reason"].as_str().unwrap_or("").to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
+fn table(all: &[Value]) -> String {
+    let mut rows = vec![
+        [
+            "NAME", "STATE", "FOR", "LISTEN", "GUEST", "STARTS", "LATENCY", "NOTE",
+        ]
+        .map(str::to_owned),
+    ];
+    for one in all {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => "-".to_owned(),
+            other => other.to_string(),
+        };
+        let note = match (&one["reason"], &one["dead"]) {
+            (Value::String(reason), _) if !reason.is_empty() => reason.clone(),
+            (_, Value::String(dead)) => dead.clone(),
+            _ => String::new(),
+        };
+        let latency = one["evidence"]["public"]["latency_us"].as_u64();
+        rows.push([
+            text(&one["name"]),
+            text(&one["state"]),
+            one["since_ms"]
+                .as_u64()
+                .map_or("-".into(), |ms| format!("{} s", ms / 1000)),
+            text(&one["listen"]),
+            text(&one["guest"]["pid"]),
+            text(&one["starts"]),
+            latency.map_or("-".into(), |us| format!("{:.1} ms", us as f64 / 1e3)),
+            note,
+        ]);
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            let width = rows
+                .iter()
+                .map(|row| row[at].chars().count())
+                .max()
+                .unwrap_or(0);
+            line += &format!("{cell:width$}  ");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// `quartz start`, `stop` and `restart`: systemd does it.
+///
+/// # Errors
+/// systemd refuses, or there is none.
+pub fn systemctl(verb: &str, args: &NameArgs) -> Result<(), Error> {
+    check_name(&args.name)?;
+    if !sd_notify::booted().unwrap_or(false) {
+        return match verb {
+            // Without systemd the supervisor itself can still be asked.
+            "stop" => request(&args.name, &Request::Stop, QUICK).map(drop),
+            _ => Err(Error::Refused("this host does not run systemd".into())),
+        };
+    }
+    let unit = format!("quartz@{}.service", args.name);
+    let status = Command::new("systemctl")
+        .args([verb, &unit])
+        .status()
+        .map_err(Error::system("cannot run systemctl"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::Refused(format!("systemctl {verb} {unit} failed"))),
+    }
+}
+
+/// `quartz reload`: what the configuration says now is to run.
+///
+/// # Errors
+/// The configuration is refused, or the successor did not take over.
+pub fn reload(args: &NameArgs) -> Result<(), Error> {
+    let answer = request(&args.name, &Request::Reload { always: false }, LONG)?;
+    tell_change(&answer);
+    Ok(())
+}
+
+fn tell_change(answer: &Value) {
+    match answer["changed"] == true {
+        true => outcome::say(&format_args!("guest {} has taken over", answer["guest"])),
+        false => outcome::say(&"nothing has changed"),
+    }
+}
+
+/// `quartz upgrade`: puts kernel and site into the configuration and lets a successor take over.
+/// If that fails, the configuration is as it was, and so is the guest.
+///
+/// # Errors
+/// The configuration cannot be changed, or the successor did not take over.
+pub fn upgrade(args: &UpgradeArgs) -> Result<(), Error> {
+    check_name(&args.name)?;
+    let path = Places::of(&args.name).config();
+    let before = fs::read_to_string(&path)
+        .map_err(Error::system(format!("cannot read {}", path.display())))?;
+    let mut document: toml_edit::DocumentMut = before
+        .parse()
+        .map_err(|e: toml_edit::TomlError| Error::Refused(e.to_string()))?;
+    for (key, value) in [("kernel", &args.kernel), ("site", &args.site)] {
+        if let Some(value) = value {
+            let full = fs::canonicalize(value)
+                .map_err(Error::system(format!("cannot find {}", value.display())))?;
+            document[key] = toml_edit::value(full.display().to_string());
+        }
+    }
+    let after = document.to_string();
+    Config::parse(&after).map_err(Error::Refused)?;
+    replace(&path, &after)?;
+    match request(&args.name, &Request::Reload { always: true }, LONG) {
+        Ok(answer) => {
+            tell_change(&answer);
+            Ok(())
+        }
+        Err(error) => {
+            replace(&path, &before)?;
+            Err(error)
+        }
+    }
+}
+
+/// Replaces a file as a whole, with the rights it had.
+fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let output = |source| Error::Output {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(output)?;
+    file.write_all(text.as_bytes()).map_err(output)?;
+    let rights = fs::metadata(path).map_err(output)?.permissions();
+    file.as_file().set_permissions(rights).map_err(output)?;
+    file.persist(path).map_err(|e| output(e.error))?;
+    Ok(())
+}
+
+/// `quartz console`: what the guest says, and what is typed to it. Ends with the input, or when
+/// the guest does.
+///
+/// # Errors
+/// There is no supervisor, or no guest.
+pub fn console(args: &ConsoleArgs) -> Result<(), Error> {
+    let mut from = 0;
+    let mut input = io::stdin().lock();
+    let mut open = !args.no_input;
+    let mut out = io::stdout().lock();
+    loop {
+        let news = request(&args.name, &Request::Lines { from }, QUICK)?;
+        for line in news["lines"].as_array().into_iter().flatten() {
+            if writeln!(out, "{}", line.as_str().unwrap_or("")).is_err() {
+                return Ok(());
+            }
+        }
+        from = news["next"].as_u64().unwrap_or(from);
+        if args.no_input {
+            return Ok(());
+        }
+        if !open {
+            // What was typed last is still to be answered.
+            thread::sleep(LOOK * 2);
+            let news = request(&args.name, &Request::Lines { from }, QUICK)?;
+            for line in news["lines"].as_array().into_iter().flatten() {
+                let _ = writeln!(out, "{}", line.as_str().unwrap_or(""));
+            }
+            return Ok(());
+        }
+        let stdin = io::stdin();
+        let ready = wait_any(&[stdin.as_fd()], Some(Instant::now() + LOOK))
+            .map_err(Error::system("cannot wait for input"))?;
+        if ready[0] {
+            let mut line = String::new();
+            let read = input
+                .read_line(&mut line)
+                .map_err(Error::system("cannot read"))?;
+            open = read > 0;
+            if open {
+                let line = line.trim_end().to_owned();
+                request(&args.name, &Request::Type { line }, QUICK)?;
+            }
+        }
+    }
+}
+
+/// `quartz autopsy NAME`: of a living guest.
+///
+/// # Errors
+/// There is no supervisor, or no guest.
+pub fn autopsy(name: &str) -> Result<(), Error> {
+    let answer = request(name, &Request::Autopsy, LONG)?;
+    let verdict = answer["verdict"].as_str().unwrap_or("?");
+    let mut text = format!("verdict: {verdict}\n");
+    if let Some(folder) = answer["folder"].as_str() {
+        text += &format!("{folder}\n");
+    }
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_for_each_guest() {
+        let all = [
+            json!({"name": "www", "state": "healthy", "since_ms": 61_000, "listen": "0.0.0.0:80",
+                "guest": {"pid": 7}, "starts": 1, "reason": "", "dead": "every part answers",
+                "evidence": {"public": {"latency_us": 1234}}}),
+            json!({"name": "other", "state": "unsupervised", "reason": "nobody is there"}),
+        ];
+        let text = table(&all);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[0].starts_with("NAME   STATE"), "{text}");
+        assert!(
+            lines[1].contains("61 s") && lines[1].contains("1.2 ms"),
+            "{text}"
+        );
+        assert!(lines[2].contains("nobody is there"), "{text}");
+    }
+}

@@ -1,0 +1,429 @@
+//! Taking evidence all the time: one thread for each way of asking, so that one that hangs hangs
+//! alone. Every wait in them has a deadline.
+
+use super::evidence::Evidence;
+use super::instance::Instance;
+use super::life::Millis;
+use super::process::now;
+use crate::guest::Ending;
+use crate::http;
+use crate::journal::{Journal, clean};
+use crate::monitor::{Monitor, MonitorError, Sent};
+use crate::signals::wait_any;
+use quartz_abi::Heartbeat;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a guest is asked that has not answered yet.
+const EAGER: Duration = Duration::from_millis(50);
+/// How long a question on the monitor may take.
+const QUERY: Duration = Duration::from_millis(1500);
+/// How often the end of a thread is looked for, and lost sockets are tried again.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long QEMU may take to make its monitor's socket.
+const START: Duration = Duration::from_secs(2);
+/// Longest line of the serial log.
+const LINE: usize = 2048;
+/// Size at which the serial log is cut.
+const LOG: u64 = 4 << 20;
+
+/// What a thread tells the supervisor about a guest.
+#[derive(Debug)]
+pub enum News {
+    /// It answered a question asked then.
+    Answered(Millis),
+    /// Its process ended.
+    Ended(Option<Ending>),
+}
+
+/// A question or command for the monitor's thread.
+struct Errand {
+    command: String,
+    arguments: Value,
+    deadline: Instant,
+    answer: SyncSender<Result<Value, MonitorError>>,
+}
+
+/// A guest's monitor, for any thread.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    errands: Sender<Errand>,
+    sent: Arc<Mutex<Sent>>,
+}
+
+impl Desk {
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// No answer in time, a broken connection, or a refusal.
+    pub fn execute(
+        &self,
+        command: &str,
+        arguments: Value,
+        deadline: Instant,
+    ) -> Result<Value, MonitorError> {
+        let (answer, answered) = sync_channel(1);
+        let errand = Errand {
+            command: command.to_owned(),
+            arguments,
+            deadline,
+            answer,
+        };
+        let gone = |_| MonitorError::Gone(io::ErrorKind::NotConnected.into());
+        self.errands.send(errand).map_err(|e| gone(e.to_string()))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match answered.recv_timeout(left) {
+            Ok(result) => result,
+            Err(RecvTimeoutError::Timeout) => Err(MonitorError::Late),
+            Err(RecvTimeoutError::Disconnected) => Err(gone(String::new())),
+        }
+    }
+
+    /// What was sent to this monitor by this process.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The watch over one guest.
+pub struct Watch {
+    evidence: Arc<Mutex<Evidence>>,
+    over: Arc<AtomicBool>,
+    desk: Desk,
+    typing: Arc<Mutex<Option<UnixStream>>>,
+    /// What the guest says on its serial line, without heartbeats.
+    pub journal: Arc<Journal>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+    }
+}
+
+impl Watch {
+    /// Begins to watch. `public`: the path that clients take; `tell`: where news go.
+    ///
+    /// # Errors
+    /// No threads can be started.
+    pub fn begin(
+        instance: &Instance,
+        public: SocketAddr,
+        interval: Duration,
+        tell: impl Fn(News) + Send + Clone + 'static,
+    ) -> io::Result<Watch> {
+        let (errands, queue) = channel();
+        let watch = Watch {
+            evidence: Arc::default(),
+            over: Arc::default(),
+            desk: Desk {
+                errands,
+                sent: Arc::default(),
+            },
+            typing: Arc::default(),
+            journal: Journal::new(false),
+        };
+        watch.seed(instance);
+        let shared = || (Arc::clone(&watch.evidence), Arc::clone(&watch.over));
+        let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name.into())
+                .spawn(work)
+                .map(drop)
+        };
+
+        let (evidence, over) = shared();
+        let (address, told) = (instance.note.address, tell.clone());
+        begin(
+            "direct",
+            Box::new(move || {
+                ask(address, interval, &over, |asked, latency, result| {
+                    let answered = result.is_ok();
+                    lock(&evidence).direct.note(asked, latency, result);
+                    if answered {
+                        told(News::Answered(asked));
+                    }
+                    answered
+                });
+            }),
+        )?;
+        let (evidence, over) = shared();
+        begin(
+            "public",
+            Box::new(move || {
+                ask(public, interval, &over, |asked, latency, result| {
+                    lock(&evidence).public.note(asked, latency, result);
+                    true
+                });
+            }),
+        )?;
+        let (evidence, over) = shared();
+        let (path, sent) = (instance.monitor_path(), Arc::clone(&watch.desk.sent));
+        begin(
+            "monitor",
+            Box::new(move || run_errands(&path, interval, &queue, &over, &evidence, &sent)),
+        )?;
+        let (evidence, over) = shared();
+        let serial = Serial {
+            socket: instance.serial_path(),
+            log: instance.folder.join(crate::machine::SERIAL_LOG),
+            typing: Arc::clone(&watch.typing),
+            journal: Arc::clone(&watch.journal),
+        };
+        begin("serial", Box::new(move || serial.listen(&over, &evidence)))?;
+        let (evidence, over) = shared();
+        let process = instance.process.try_clone()?;
+        begin(
+            "process",
+            Box::new(move || {
+                while !over.load(Relaxed) {
+                    lock(&evidence).process = process.state();
+                    let look = Some(Instant::now() + LOOK);
+                    if wait_any(&[process.as_fd()], look).is_ok_and(|ready| ready[0]) {
+                        lock(&evidence).process = None;
+                        tell(News::Ended(process.ending()));
+                        return;
+                    }
+                }
+            }),
+        )?;
+        Ok(watch)
+    }
+
+    /// What was said before the watch began.
+    fn seed(&self, instance: &Instance) {
+        lock(&self.evidence).process = instance.process.state();
+        for line in instance.serial_tail().lines() {
+            if Heartbeat::parse(line).is_none() {
+                self.journal.take(line.as_bytes());
+                self.journal.take(b"\n");
+            }
+        }
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        lock(&self.evidence).clone()
+    }
+
+    /// The guest's monitor.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
+    }
+
+    /// Types a line on the guest's console; whether it could be.
+    #[must_use]
+    pub fn type_line(&self, line: &str) -> bool {
+        let typing = self.typing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = format!("{line}\n");
+        typing.as_ref().is_some_and(
+            |mut stream| matches!(stream.write(text.as_bytes()), Ok(n) if n == text.len()),
+        )
+    }
+}
+
+fn lock(evidence: &Mutex<Evidence>) -> MutexGuard<'_, Evidence> {
+    // Each field is whole between any two statements.
+    evidence.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks `address` for its health again and again; `note` says whether the first answer has come.
+fn ask(
+    address: SocketAddr,
+    interval: Duration,
+    over: &AtomicBool,
+    note: impl Fn(Millis, u64, Result<(), String>) -> bool,
+) {
+    let mut known = false;
+    while !over.load(Relaxed) {
+        let (asked, began) = (now(), Instant::now());
+        // An answer that takes longer than the next question is none.
+        let patience = if known {
+            interval
+        } else {
+            interval.min(EAGER * 4)
+        };
+        let result = match http::get(address, "/healthz", began + patience) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(format!(
+                "{} {}",
+                answer.status,
+                clean(&answer.body[..answer.body.len().min(80)])
+            )),
+            Err(error) => Err(error.to_string()),
+        };
+        let latency = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        known |= note(asked, latency, result);
+        let next = began + if known { interval } else { EAGER };
+        while Instant::now() < next && !over.load(Relaxed) {
+            thread::sleep(LOOK.min(next.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+/// The monitor's thread: errands as they come, a question of its own in between.
+fn run_errands(
+    path: &Path,
+    interval: Duration,
+    queue: &Receiver<Errand>,
+    over: &AtomicBool,
+    evidence: &Mutex<Evidence>,
+    sent: &Mutex<Sent>,
+) {
+    let mut monitor: Option<Monitor> = None;
+    let mut before = Sent::default();
+    let begun = Instant::now();
+    let mut due = begun;
+    let mut execute = |command: &str, arguments: Value, deadline: Instant| {
+        let connected = match monitor.take() {
+            Some(connected) => connected,
+            None => {
+                before = *sent.lock().unwrap_or_else(PoisonError::into_inner);
+                Monitor::connect(path, deadline)?
+            }
+        };
+        let kept = monitor.insert(connected);
+        let result = kept.execute(command, arguments, deadline);
+        let now = kept.sent();
+        *sent.lock().unwrap_or_else(PoisonError::into_inner) = Sent {
+            queries: before.queries + now.queries,
+            writes: before.writes + now.writes,
+        };
+        if !matches!(result, Ok(_) | Err(MonitorError::Refused(_))) {
+            // After a late answer the connection is of no more use.
+            monitor = None;
+        }
+        result
+    };
+    while !over.load(Relaxed) {
+        let pause = due.saturating_duration_since(Instant::now()).min(LOOK);
+        match queue.recv_timeout(pause) {
+            Ok(errand) if Instant::now() < errand.deadline => {
+                let result = execute(&errand.command, errand.arguments, errand.deadline);
+                // Nobody may wait for it any more.
+                let _ = errand.answer.try_send(result);
+            }
+            // It came too late to be run.
+            Ok(_) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) if Instant::now() >= due => {
+                let (asked, began) = (now(), Instant::now());
+                let result = execute("query-status", Value::Null, began + QUERY);
+                let latency = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                let mut evidence = lock(evidence);
+                if let Ok(status) = &result {
+                    evidence.run_state = status["status"].as_str().map(str::to_owned);
+                }
+                let result = result.map(drop).map_err(|e| e.to_string());
+                if result.is_err() && evidence.monitor.asked.is_none() && begun.elapsed() < START {
+                    // QEMU has not come so far yet.
+                    due = began + EAGER;
+                    continue;
+                }
+                evidence.monitor.note(asked, latency, result);
+                due = began + interval;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+/// The serial line's thread.
+struct Serial {
+    socket: PathBuf,
+    log: PathBuf,
+    typing: Arc<Mutex<Option<UnixStream>>>,
+    journal: Arc<Journal>,
+}
+
+impl Serial {
+    fn listen(&self, over: &AtomicBool, evidence: &Mutex<Evidence>) {
+        let mut line = Vec::new();
+        while !over.load(Relaxed) {
+            // QEMU takes some time to serve it; and one that stands still never does.
+            let Ok(mut stream) = dial(&self.socket) else {
+                thread::sleep(EAGER);
+                continue;
+            };
+            self.type_on(stream.try_clone().ok());
+            let mut buffer = [0; 4096];
+            while !over.load(Relaxed) {
+                let look = Some(Instant::now() + LOOK);
+                if !wait_any(&[stream.as_fd()], look).is_ok_and(|ready| ready[0]) {
+                    self.cut_log();
+                    continue;
+                }
+                match stream.read(&mut buffer) {
+                    Ok(n) if n > 0 => {
+                        for &byte in &buffer[..n] {
+                            self.take(byte, &mut line, evidence);
+                        }
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    _ => break,
+                }
+            }
+            self.type_on(None);
+            thread::sleep(EAGER);
+        }
+    }
+
+    fn type_on(&self, stream: Option<UnixStream>) {
+        *self.typing.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+    }
+
+    fn take(&self, byte: u8, line: &mut Vec<u8>, evidence: &Mutex<Evidence>) {
+        if byte != b'\n' && line.len() < LINE {
+            line.push(byte);
+            return;
+        }
+        let text = clean(line);
+        if let Some(beat) = Heartbeat::parse(&text) {
+            lock(evidence).heartbeat = Some((now(), beat));
+        } else {
+            self.journal.take(line);
+            self.journal.take(b"\n");
+            if !text.is_empty() && text.trim_end() != crate::journal::PROMPT.trim_end() {
+                // To the host's journal, by standard error.
+                let _ = writeln!(io::stderr().lock(), "guest: {text}");
+            }
+        }
+        line.clear();
+        if byte != b'\n' {
+            line.push(byte);
+        }
+    }
+
+    /// Keeps the serial log from growing for ever. QEMU appends, so a log cut to nothing goes on
+    /// from its beginning; what is cut off has been seen by the journal.
+    fn cut_log(&self) {
+        let Ok(file) = OpenOptions::new().write(true).open(&self.log) else {
+            return;
+        };
+        if file.metadata().is_ok_and(|m| m.len() > LOG) {
+            let _ = file.set_len(0);
+        }
+    }
+}
+
+/// Connects without waiting: a QEMU that stands still accepts nobody.
+fn dial(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
+}
