@@ -8,6 +8,7 @@ mod boards;
 mod browser;
 mod conformance;
 mod cost;
+mod crowds;
 mod endurance;
 mod evidence;
 mod failures;

@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod badlink;
+pub mod crowd;
+pub mod flood;
 pub mod guest;
 pub mod load;
 pub mod network;
