@@ -54,9 +54,10 @@ test: ## every test, with one summary
 	@exec qemu/test.sh
 
 .PHONY: acceptance
-acceptance: kernel ## the figures of the acceptance list, in one table (some minutes)
+acceptance: kernel ## the figures of the acceptance list, in one table (some minutes); ROWS='8 9': those alone
 	@qemu/setup.sh test
-	@exec cargo test --release -q -p quartz --test acceptance
+	@cargo build --release -p quartz-plugin
+	@exec cargo test --release -q -p quartz --test acceptance -- $(ROWS)
 
 .PHONY: soak
 soak: kernel tool ## load for SECONDS (default 60), a verdict, soak.json and soak.svg in target/soak
