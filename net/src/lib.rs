@@ -24,6 +24,7 @@ extern crate std;
 mod acknowledge;
 mod address;
 pub mod app;
+mod challenge;
 mod checksum;
 mod config;
 mod context;

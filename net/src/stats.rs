@@ -146,6 +146,8 @@ pub struct Stats {
     pub neighbors: Neighbors,
     /// Replies dropped because the transmit ring was full.
     pub ring_full: u64,
+    /// Segments answered with where we are, because they may have been forged (RFC 5961).
+    pub challenged: u64,
     /// Segments that were sent again.
     pub retransmitted: u64,
 }
@@ -211,13 +213,14 @@ impl Stats {
         let _ = write!(
             text,
             "\"frames\":{{\"in\":{},\"out\":{},\"bytes_in\":{},\"bytes_out\":{},\
-             \"retransmitted\":{},\"ring_full\":{},\"dropped\":{{\"malformed\":{},\"checksum\":{},\
+             \"retransmitted\":{},\"challenged\":{},\"ring_full\":{},\"dropped\":{{\"malformed\":{},\"checksum\":{},\
              \"not_for_us\":{},\"vlan\":{},\"martian\":{},\"ignored\":{},\"limited\":{}}}}},",
             self.frames_in,
             self.frames_out,
             self.bytes_in,
             self.bytes_out,
             self.retransmitted,
+            self.challenged,
             self.ring_full,
             self.dropped.malformed,
             self.dropped.checksum,
@@ -369,6 +372,7 @@ mod tests {
                 conflicts: most,
             },
             ring_full: most,
+            challenged: most,
             retransmitted: most,
         };
         let mut text = Text::new(8192);

@@ -10,6 +10,7 @@
 mod revive;
 mod speech;
 
+use crate::challenge::{self, Challenges, Standing, Verdict};
 use crate::context::Context;
 use crate::host::Host;
 use crate::http::conn::Scene;
@@ -17,7 +18,7 @@ use crate::http::{Conn, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Heard, Sack, Sender};
+use crate::sender::{Ack, Sack, Sender};
 use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
@@ -119,6 +120,8 @@ pub(crate) struct Flow {
     ack_by: Option<Instant>,
     /// The peer has taken something since the last turn.
     taken: bool,
+    /// When the peer was challenged.
+    challenges: Challenges,
     /// When it has to get further.
     deadline: Instant,
     /// In the queue of those that wait for the transmit ring.
@@ -156,6 +159,7 @@ impl Flow {
             ack_now: false,
             ack_by: None,
             taken: false,
+            challenges: Challenges::new(),
             deadline: Instant::ZERO,
             in_stalled: false,
             stalled: false,
@@ -193,6 +197,7 @@ impl Flow {
         self.ack_now = false;
         self.ack_by = None;
         self.taken = false;
+        self.challenges = Challenges::new();
         self.deadline = now + HALF_OPEN;
         self.stalled = false;
         let endpoint = IpListenEndpoint {
@@ -219,11 +224,33 @@ impl Flow {
         host: &mut H,
         now: Instant,
     ) -> bool {
-        self.peer = segment.source;
         if self.stage == Stage::HalfOpen {
+            if segment.flags.rst() && segment.seq != self.irs.wrapping_add(1) {
+                // Of a handshake nobody is told where it stands.
+                context.service.stats.dropped.ignored += 1;
+                return false;
+            }
+            self.peer = segment.source;
             self.shake(context, segment, frame, host, now);
             return true;
         }
+        match challenge::judge(segment, &self.standing()) {
+            Verdict::Take => {}
+            Verdict::Drop => {
+                context.service.stats.dropped.ignored += 1;
+                return false;
+            }
+            Verdict::Challenge if self.challenges.allows(now) => {
+                context.service.stats.challenged += 1;
+                self.ack_now = true;
+                return true;
+            }
+            Verdict::Challenge => {
+                context.service.stats.dropped.limited += 1;
+                return false;
+            }
+        }
+        self.peer = segment.source;
         let ack = Ack {
             ack: segment.ack,
             window: segment.window,
@@ -231,26 +258,39 @@ impl Flow {
             bare: segment.payload == 0 && segment.flags.is_bare_ack(),
             blocks: segment::blocks(frame, segment),
         };
-        let mut unsent = false;
-        if segment.flags.acknowledges() && self.is_near(segment) {
-            match self.sender.acknowledge(&ack, self.queue.len(), now) {
-                Heard::Data(count) => {
-                    self.queue.acknowledge(&mut context.blocks, count as usize);
-                    self.taken |= count > 0;
-                }
-                Heard::Unsent => unsent = true,
-            }
+        if segment.flags.acknowledges() && !segment.flags.rst() && self.is_near(segment) {
+            let count = self.sender.acknowledge(&ack, self.queue.len(), now);
+            self.queue.acknowledge(&mut context.blocks, count as usize);
+            self.taken |= count > 0;
         }
         let ended = self.sender.has_ended();
-        if ack.bare && segment.seq == self.heard && !unsent && !ended {
+        if ack.bare && segment.seq == self.heard && !ended {
             // Nothing in it is for the socket.
             return self.has_more();
         }
         // What the socket believes to have sent: perhaps a FIN, and nothing else.
-        let known = self.base.wrapping_add(u32::from(ended));
-        let number = if unsent { known.wrapping_add(2) } else { known };
+        let number = self.base.wrapping_add(u32::from(ended));
         self.feed(context, segment, frame, Some(number), host, now);
         true
+    }
+
+    /// Where the connection stands, for who judges segments.
+    fn standing(&self) -> Standing {
+        let (una, max, widest) = self.sender.span();
+        Standing {
+            next: self.heard,
+            window: self.edge.wrapping_sub(self.heard),
+            una,
+            max,
+            widest,
+        }
+    }
+
+    /// A router says that packets of more than `mtu` bytes do not pass. Whether they are shorter
+    /// from now on.
+    pub fn shorten(&mut self, mtu: u32, now: Instant) -> bool {
+        let most = mtu.saturating_sub(crate::frame::overhead(&self.tuple) as u32);
+        self.stage != Stage::HalfOpen && self.sender.shorten(most, now)
     }
 
     /// Whether a segment lies where the peer may send now (RFC 9293, 3.4): old ones and forged

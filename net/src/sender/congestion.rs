@@ -24,6 +24,11 @@ impl Congestion {
         }
     }
 
+    /// Segments have at most `segment` bytes from now on.
+    pub fn resize(&mut self, segment: u32) {
+        self.segment = segment;
+    }
+
     /// How much may be in flight.
     pub fn window(&self) -> u32 {
         self.window

@@ -44,15 +44,6 @@ pub(crate) struct Ack {
     pub blocks: Sack,
 }
 
-/// What came of an acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// So many bytes more have arrived; the queue has to drop them.
-    Data(u32),
-    /// Of what was never sent.
-    Unsent,
-}
-
 /// A segment to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -110,6 +101,12 @@ pub(crate) struct Sender {
     score: Scoreboard,
     loss: loss::Loss,
 }
+
+/// After so many timeouts without progress, long segments may be what does not arrive, and no router
+/// says so (RFC 4821, 7.7).
+const BLACK_HOLE: u8 = 3;
+/// A segment that passes everywhere.
+const SURE: u32 = 1220;
 
 /// Whether number `a` comes before `b`.
 fn before(a: u32, b: u32) -> bool {
@@ -180,6 +177,29 @@ impl Sender {
         self.max
     }
 
+    /// The oldest number that is not acknowledged, the one behind all that was sent, and the widest
+    /// window that the peer has told.
+    pub fn span(&self) -> (u32, u32, u32) {
+        (self.una, self.max, self.widest)
+    }
+
+    /// Segments of more than `most` bytes do not arrive: shorter ones are sent from now on, and
+    /// what is under way again (RFC 1191, 6.4). False: they were not longer.
+    pub fn shorten(&mut self, most: u32, now: Instant) -> bool {
+        if most >= self.segment || most == 0 {
+            return false;
+        }
+        self.segment = most;
+        self.congestion.resize(most);
+        if self.una != self.max && self.window > 0 {
+            self.forget_loss();
+            self.recovery = None;
+            self.nxt = self.una;
+            self.timer = Some(now + self.rtt.timeout());
+        }
+        true
+    }
+
     /// Largest segment, in bytes.
     pub fn segment(&self) -> u32 {
         self.segment
@@ -218,15 +238,14 @@ impl Sender {
         (self.closed && !self.ended && self.max == end).then_some(end)
     }
 
-    /// Takes note of an acknowledgement. `queued`: bytes in the queue.
-    pub fn acknowledge(&mut self, ack: &Ack, queued: usize, now: Instant) -> Heard {
-        if before(self.max, ack.ack) {
-            return Heard::Unsent;
-        }
+    /// Takes note of an acknowledgement of something that was sent. `queued`: bytes in the queue.
+    /// So many of them have arrived; the queue has to drop them.
+    pub fn acknowledge(&mut self, ack: &Ack, queued: usize, now: Instant) -> u32 {
+        debug_assert!(!before(self.max, ack.ack));
         let twice = self.hear_blocks(ack, now);
         if before(ack.ack, self.una) {
             self.assess(now);
-            return Heard::Data(0);
+            return 0;
         }
         let old_window = self.window;
         self.take_window(ack);
@@ -243,13 +262,13 @@ impl Sender {
                 self.rtt.opened();
             }
             self.assess(now);
-            return Heard::Data(0);
+            return 0;
         }
         self.end_of_tail(ack.ack, twice);
-        let heard = self.progress(ack.ack, queued, now);
+        let count = self.progress(ack.ack, queued, now);
         self.assess(now);
         self.watch_tail(now);
-        heard
+        count
     }
 
     fn take_window(&mut self, ack: &Ack) {
@@ -281,7 +300,7 @@ impl Sender {
     }
 
     /// Something new was acknowledged.
-    fn progress(&mut self, ack: u32, queued: usize, now: Instant) -> Heard {
+    fn progress(&mut self, ack: u32, queued: usize, now: Instant) -> u32 {
         let flight = self.flight(now);
         let fin = self.fin_end(queued) == Some(ack);
         let count = ack.wrapping_sub(self.una) - u32::from(fin);
@@ -320,7 +339,7 @@ impl Sender {
             self.timed_out_at = None;
         }
         self.timer = (self.una != self.max).then(|| now + self.rtt.timeout());
-        Heard::Data(count)
+        count
     }
 
     /// Bytes under way.
@@ -349,6 +368,10 @@ impl Sender {
             return;
         }
         let again = self.timed_out_at.is_some_and(|at| before(self.una, at));
+        if self.rtt.timeouts() == BLACK_HOLE && self.segment > SURE {
+            self.segment = SURE;
+            self.congestion.resize(SURE);
+        }
         self.congestion
             .timed_out(self.max.wrapping_sub(self.una), again);
         self.timed_out_at = Some(self.max);

@@ -86,6 +86,11 @@ impl Rtt {
         self.timing = None;
     }
 
+    /// How often the timer has fired since there was progress.
+    pub fn timeouts(&self) -> u8 {
+        self.backoff
+    }
+
     /// The smoothed round trip, once something was measured.
     pub fn smoothed(&self) -> Option<Duration> {
         self.smoothed.map(|us| Duration::from_micros(u64::from(us)))

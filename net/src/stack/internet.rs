@@ -20,6 +20,9 @@ const ECHOES: Limit = Limit::new(Duration::from_millis(1), 200);
 /// ICMP errors and resets to nobody's segments: both tell a stranger that he is wrong, and cost us
 /// as much as him (RFC 1812, 4.3.2.8; RFC 4443, 2.4 f).
 const COMPLAINTS: Limit = Limit::new(Duration::from_millis(2), 200);
+/// The shortest packets that a router can ask for: by IPv4 as in Linux, by IPv6 as in RFC 8200, 5.
+const LEAST_MTU: u32 = 552;
+const LEAST_MTU6: u32 = 1280;
 /// The most that an error carries of what it is about: a packet of 576 bytes (RFC 1812, 4.3.2.3).
 const QUOTE: usize = 548;
 
@@ -177,7 +180,7 @@ impl Stack {
 
     /// An error about a segment of ours. Only what names a number that is on its way is believed
     /// (RFC 5927, 4.1); and once both ends have spoken, no error ends a connection (RFC 5927, 5.2).
-    fn hear(&mut self, complaint: &Complaint, _host: &mut impl Host, _now: Instant) {
+    fn hear(&mut self, complaint: &Complaint, host: &mut impl Host, now: Instant) {
         let hash = self.table.hash(&complaint.tuple);
         let found = self.table.find(hash, |target| match target {
             Target::Flow(flow) => self.pool[flow].tuple == complaint.tuple,
@@ -187,11 +190,27 @@ impl Stack {
         match found {
             Some(Target::Flow(flow)) if self.pool[flow].awaits(complaint.seq) => {
                 stats.icmp.errors += 1;
-                if complaint.fault == Fault::Hard && self.order.holds(flow, HALF_OPEN) {
-                    self.release(flow);
+                match complaint.fault {
+                    Fault::Hard if self.order.holds(flow, HALF_OPEN) => self.release(flow),
+                    Fault::TooBig(mtu) => self.shorten(flow, mtu, host, now),
+                    Fault::Hard | Fault::Soft => {}
                 }
             }
             _ => stats.icmp.disbelieved += 1,
+        }
+    }
+
+    /// A router does not let through packets of more than `mtu` bytes (RFC 1191, RFC 8201).
+    fn shorten(&mut self, flow: u32, mtu: u32, host: &mut impl Host, now: Instant) {
+        let state = &mut self.pool[flow];
+        let mtu = match state.tuple.is_ipv4() {
+            true => mtu.max(LEAST_MTU),
+            false if mtu < LEAST_MTU6 => return,
+            false => mtu,
+        };
+        if state.shorten(mtu, now) {
+            self.context.service.stats.icmp.path_mtu += 1;
+            self.run(flow, None, host, now);
         }
     }
 

@@ -186,6 +186,17 @@ impl Transcript {
         self.listen();
     }
 
+    /// Gives the server a frame.
+    pub fn hear(&mut self, frame: &[u8]) {
+        self.rig.inject(frame);
+        self.listen();
+    }
+
+    /// A number of the server as it stands on the wire.
+    pub fn number(&self, relative: u32) -> u32 {
+        relative.wrapping_add(self.theirs)
+    }
+
     pub fn recv(&mut self, wanted: Line) -> Line {
         let Some(heard) = self.heard.pop_front() else {
             panic!("nothing was said; wanted: {wanted:?}");
