@@ -21,8 +21,8 @@ fn fields() -> Vec<Case> {
         kind("HTML", "/", "text/html; charset=utf-8"),
         kind("CSS", "/style.css", "text/css; charset=utf-8"),
         kind("text", "/digits.txt", "text/plain; charset=utf-8"),
-        kind("JavaScript", "/app.js", "text/javascript; charset=utf-8"),
-        kind("JSON", "/data.json", "application/json; charset=utf-8"),
+        kind("JavaScript", "/more.js", "text/javascript; charset=utf-8"),
+        kind("JSON", "/more.json", "application/json; charset=utf-8"),
         kind("SVG", "/picture.svg", "image/svg+xml; charset=utf-8"),
         kind("PNG", "/photo.png", "image/png"),
         kind("WebAssembly", "/m.wasm", "application/wasm"),
@@ -86,7 +86,7 @@ fn fields() -> Vec<Case> {
 fn negotiation() -> Vec<Case> {
     const ENCODING: &str = "RFC 9110, 12.5.3";
     let accept = |value: &str| get("/style.css", &format!("Accept-Encoding: {value}\r\n"));
-    let sent = |name, value: &str, body: &str| {
+    let sent = |name, value: &str, body: &[u8]| {
         let case = case(ENCODING, name, accept(value)).gives(200).body(body);
         case.field("Vary", "Accept-Encoding")
             .field("Content-Length", &body.len().to_string())
@@ -107,18 +107,26 @@ fn negotiation() -> Vec<Case> {
             .field("Content-Encoding", "gzip")
             .field("Content-Type", "text/css; charset=utf-8")
             .field("ETag", "$GZIP"),
-        sent("what browsers say", "gzip, deflate, br, zstd", STYLE_BROTLI)
-            .field("Content-Encoding", "br"),
+        sent(
+            "what browsers say",
+            "gzip, deflate, br, zstd",
+            STYLE_BROTLI.as_bytes(),
+        )
+        .field("Content-Encoding", "br"),
         sent("in any letters", "GZIP", STYLE_GZIP),
         sent("by another name", "x-gzip", STYLE_GZIP),
-        sent("only what is not there", "deflate, zstd", STYLE).lacks("Content-Encoding"),
-        sent("an empty wish", "", STYLE).lacks("Content-Encoding"),
-        sent("everything", "*", STYLE_BROTLI),
+        sent("only what is not there", "deflate, zstd", STYLE.as_bytes()).lacks("Content-Encoding"),
+        sent("an empty wish", "", STYLE.as_bytes()).lacks("Content-Encoding"),
+        sent("everything", "*", STYLE_BROTLI.as_bytes()),
         sent("everything but", "br;q=0, *", STYLE_GZIP),
         sent("by weight", "br;q=0.3, gzip;q=0.8", STYLE_GZIP),
-        sent("the file as it is by weight", "gzip;q=0.5, identity", STYLE)
-            .lacks("Content-Encoding"),
-        sent("not that one", "gzip;q=0", STYLE).lacks("Content-Encoding"),
+        sent(
+            "the file as it is by weight",
+            "gzip;q=0.5, identity",
+            STYLE.as_bytes(),
+        )
+        .lacks("Content-Encoding"),
+        sent("not that one", "gzip;q=0", STYLE.as_bytes()).lacks("Content-Encoding"),
         sent("a weight with blanks", "gzip ; q=1", STYLE_GZIP),
         sent(
             "in two lines",

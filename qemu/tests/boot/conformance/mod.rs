@@ -12,6 +12,7 @@ mod methods;
 mod nginx;
 mod paths;
 mod ranges;
+mod rules;
 mod site;
 mod syntax;
 mod talk;
@@ -42,6 +43,7 @@ fn table() -> Vec<Case> {
         content::cases(),
         conditions::cases(),
         ranges::cases(),
+        rules::cases(),
     ] {
         table.extend(more);
     }

@@ -70,6 +70,19 @@ http {{
         listen 127.0.0.1:{port};
         root {root};
         error_page 404 /404.html;
+        # What `_headers` and `_redirects` say (rules.rs).
+        location /dir/ {{ add_header X-Dir yes; add_header Cache-Control \"public, max-age=60\"; }}
+        location = \"/dir/a b.txt\" {{ add_header Cache-Control \"public, max-age=60\"; }}
+        location = /data.json {{ types {{ }} default_type application/vnd.example+json; }}
+        location = /_headers {{ return 404; }}
+        location = /_redirects {{ return 404; }}
+        location /old/ {{ rewrite ^/old/(.*)$ /new/$1 redirect; }}
+        location /blog/ {{ rewrite ^/blog/([^/]*)/(.*)$ /archive/$1/$2 permanent; }}
+        location = /go {{ return 307 https://example.org/x; }}
+        location = /search {{ return 308 /find?from=search; }}
+        location /spa/ {{ rewrite ^ /index.html break; }}
+        location /gone/ {{ error_page 404 /dir/index.html; return 404; }}
+        location = /app.js {{ return 301 /photo.png; }}
     }}
 }}
 "

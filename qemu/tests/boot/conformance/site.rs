@@ -1,5 +1,6 @@
 //! The site of the table: as an image for the guest, as a directory for nginx.
 
+use super::rules;
 use quartz::site::Site;
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,8 +14,8 @@ pub const MODIFIED_TEXT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 pub const INDEX: &str = "<!doctype html><title>Index</title>\n";
 pub const STYLE: &str = "body { color: green }\n";
-/// What the compressed forms hold is of no matter here.
-pub const STYLE_GZIP: &str = "the style, by gzip\n";
+/// What the compressed forms hold is of no matter here, but for the mark of gzip at the front.
+pub const STYLE_GZIP: &[u8] = b"\x1f\x8b\x08 the style\n";
 pub const STYLE_BROTLI: &str = "the style, by brotli\n";
 pub const MISSING: &str = "<!doctype html><title>Missing</title>\n";
 pub const PAGE: &str = "a page\n";
@@ -45,10 +46,14 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
             b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n".into(),
         ),
         ("app.js", b"let a = 1;\n".into()),
+        ("more.js", b"let b = 2;\n".into()),
+        ("more.json", b"[]\n".into()),
         ("m.wasm", b"\0asm\x01\0\0\0".into()),
         ("photo.png", b"\x89PNG\r\n\x1a\n".into()),
         ("unknown.zzz", b"?\n".into()),
         ("bare/file.txt", PAGE.into()),
+        ("_headers", rules::HEADERS.into()),
+        ("_redirects", rules::REDIRECTS.into()),
     ]
 }
 
