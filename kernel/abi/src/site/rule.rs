@@ -12,11 +12,11 @@ pub const MOST_PATTERNS: usize = 100;
 /// What is wrong with a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleFault {
-    /// The line is longer than [`LONGEST_LINE`].
+    /// The line is longer than `LONGEST_LINE`.
     LongLine,
-    /// There are more than [`MOST_RULES`] rules.
+    /// There are more than `MOST_RULES` rules.
     TooManyRules,
-    /// There are more than [`MOST_PATTERNS`] rules with a pattern.
+    /// There are more than `MOST_PATTERNS` rules with a pattern.
     TooManyPatterns,
     /// A path does not begin with a slash.
     NoPath,
