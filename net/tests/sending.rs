@@ -365,6 +365,46 @@ fn a_second_full_segment_is_acknowledged_at_once_and_a_single_one_soon() {
 }
 
 #[test]
+fn more_than_the_numbers_reach_round_may_be_queued() {
+    // A file of 500 MiB, of which nobody touches the memory.
+    const FILE: usize = 500 << 20;
+    let mut entry = archive::Entry::new(b"vast.bin", b'0', b"");
+    entry.size(&format!("{FILE:011o}"));
+    let mut image = vec![0; 512 + FILE + 1024];
+    image[..512].copy_from_slice(&entry.header);
+    let site = quartz_net::Site::from_tar(archive::image(image)).unwrap();
+    let mut rig = Rig::with(config(), site);
+    rig.machine.out.clear();
+    let syn = Segment {
+        client: CLIENT,
+        ..SYN
+    };
+    let iss = rig.open(syn);
+    // Some of it are more than 2 GiB.
+    let request = b"GET /vast.bin HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut requests = request.repeat(7);
+    requests.extend_from_slice(b"GET /vast.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut segment = Segment {
+        control: TcpControl::None,
+        seq: 1001,
+        ack: Some(iss.wrapping_add(1)),
+        payload: &requests,
+        ..syn
+    };
+    let mut sent = 0;
+    let mut heard = rig.say(segment);
+    segment.seq += requests.len() as u32;
+    segment.payload = &[];
+    for _ in 0..10 {
+        assert!(heard.len() >= 10, "{} segments", heard.len());
+        assert!(heard.iter().all(|h| h.control == TcpControl::None));
+        sent += heard.iter().map(|h| h.payload.len()).sum::<usize>();
+        segment.ack = Some(iss.wrapping_add(1 + sent as u32));
+        heard = rig.say(segment);
+    }
+}
+
+#[test]
 fn everybody_gets_a_head_when_others_hold_all_memory() {
     let mut config = config();
     config.memory = 1 << 20;

@@ -38,6 +38,8 @@ const CLOSING: Duration = Duration::from_secs(10);
 
 /// How long an acknowledgement waits for an answer to ride on (RFC 9293, 3.8.6.3 allows 500 ms).
 const ACK_DELAY: Duration = Duration::from_millis(10);
+/// How far the sender looks ahead: further than any window.
+const HORIZON: usize = 1 << 30;
 /// When a connection that found no memory for its answer tries again.
 const MEMORY: Duration = Duration::from_millis(50);
 
@@ -259,7 +261,7 @@ impl Flow {
             blocks: segment::blocks(frame, segment),
         };
         if segment.flags.acknowledges() && !segment.flags.rst() && self.is_near(segment) {
-            let count = self.sender.acknowledge(&ack, self.queue.len(), now);
+            let count = self.sender.acknowledge(&ack, self.in_sight(), now);
             self.queue.acknowledge(&mut context.blocks, count as usize);
             self.taken |= count > 0;
         }
@@ -303,10 +305,16 @@ impl Flow {
         (-1..=window).contains(&from) || (0..=window).contains(&to)
     }
 
+    /// Bytes of the queue that the sender looks at: numbers wrap (RFC 9293, 3.4), and a queue may be
+    /// longer than that.
+    fn in_sight(&self) -> usize {
+        self.queue.len().min(HORIZON)
+    }
+
     /// Whether a turn would change anything after an acknowledgement.
     fn has_more(&self) -> bool {
         let idle = self.queue.len() == 0;
-        self.sender.has_more(self.queue.len())
+        self.sender.has_more(self.in_sight())
             || self.sender.watches()
             || (self.taken && (idle || self.conn.has_more()))
             || idle != (self.stage == Stage::Idle)

@@ -1,6 +1,6 @@
 //! How a connection speaks: data, acknowledgements, and what smoltcp has to say.
 
-use super::{Flow, Stage};
+use super::{Flow, HORIZON, Stage};
 use crate::context::Context;
 use crate::frame::Head;
 use crate::host::Host;
@@ -102,17 +102,17 @@ impl Flow {
     }
 
     fn speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
-        if self.conn.is_closed() {
+        if self.conn.is_closed() && self.queue.len() <= HORIZON {
             self.sender.close();
         }
         self.sender.tick(now);
         let mut spoke = false;
-        while self.sender.has_more(self.queue.len()) {
+        while self.sender.has_more(self.in_sight()) {
             if !host.can_transmit() {
                 self.stalled = true;
-                return;
+                break;
             }
-            let Some(chunk) = self.sender.next(self.queue.len(), now) else {
+            let Some(chunk) = self.sender.next(self.in_sight(), now) else {
                 break;
             };
             if !spoke {
