@@ -93,12 +93,12 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         nic.slot, nic.pin, device.rx_stats().size, device.tx_stats().size
     );
 
-    let stack = network(
-        &command_line,
-        &device,
-        load_site(site, wall_clock),
-        wall_clock,
-    );
+    let options = SiteOptions {
+        now: wall_clock,
+        security_fields: command_line.security_fields,
+    };
+    let site = load_site(site, &options);
+    let stack = network(&command_line, &device, site, wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
     Machine::new(device, stack, &command_line, clock::now_us())
@@ -176,7 +176,7 @@ fn command_line() -> CommandLine {
     }
 }
 
-fn load_site(image: Range<u64>, wall_clock: Option<u64>) -> Site {
+fn load_site(image: Range<u64>, options: &SiteOptions) -> Site {
     let archive: &'static [u8] = if image.is_empty() {
         log::info!(target: "boot", "no initrd: serving the demo site");
         DEMO
@@ -186,11 +186,7 @@ fn load_site(image: Range<u64>, wall_clock: Option<u64>) -> Site {
         // no free range.
         unsafe { slice::from_raw_parts(image.start as *const u8, len) }
     };
-    let options = SiteOptions {
-        now: wall_clock,
-        ..SiteOptions::default()
-    };
-    match Site::with_options(archive, &options) {
+    match Site::with_options(archive, options) {
         Ok(site) => site,
         Err(error) => refuse(
             ExitCode::BadSite,

@@ -9,6 +9,7 @@
 //! | `port` | TCP port of the site, 1–65535 | `80` |
 //! | `admin` | TCP port of the admin endpoints, or `off` | `9100` |
 //! | `public` | `on`, `off`: `/healthz` and `/stats.json` on the site's port too | `on` |
+//! | `security` | `on`, `off`: fields against sniffing, framing and leaking of referrers with every file | `off` |
 //! | `conns` | most connections at once, 1–1000000 | what the memory allows |
 //! | `time_wait` | seconds a closed connection is remembered, 1–240 | `60` |
 //! | `log` | `off`, `error`, `warn`, `info`, `debug`, `trace` | `info` |
@@ -145,6 +146,8 @@ pub struct CommandLine {
     pub admin: Option<u16>,
     /// Whether the site's port answers `/healthz` and `/stats.json` too.
     pub public_endpoints: bool,
+    /// Whether files are sent with fields against some attacks on their readers.
+    pub security_fields: bool,
     /// Most connections at once; `None`: what the memory allows.
     pub conns: Option<u32>,
     /// Most connections of one client, an IPv4 address or an IPv6 network of 64 bits; `None`: no
@@ -175,6 +178,7 @@ impl Default for CommandLine {
             port: 80,
             admin: Some(9100),
             public_endpoints: true,
+            security_fields: false,
             conns: None,
             conns_per_source: None,
             time_wait_s: 60,
@@ -233,7 +237,7 @@ impl fmt::Display for CommandLineError<'_> {
 impl core::error::Error for CommandLineError<'_> {}
 
 /// Keys that may stand once; the index is the bit in the set of those seen.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "ip",
     "gw",
     "ip6",
@@ -241,6 +245,7 @@ const KEYS: [&str; 13] = [
     "port",
     "admin",
     "public",
+    "security",
     "conns",
     "conns_per_source",
     "time_wait",
@@ -302,6 +307,7 @@ impl CommandLine {
                     line.admin = Some(port as u16);
                 }
                 "public" => line.public_endpoints = switch(value).ok_or(bad("on or off"))?,
+                "security" => line.security_fields = switch(value).ok_or(bad("on or off"))?,
                 "conns" => {
                     let most = number(value, 1, 1_000_000).ok_or(bad("a number, 1-1000000"))?;
                     line.conns = Some(most);
@@ -456,7 +462,7 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let line = CommandLine::parse(
-            "ip=192.0.2.7/28 gw=192.0.2.1 ip6=fd00::2/64 gw6=fd00::1 port=8080 admin=off public=off \
+            "ip=192.0.2.7/28 gw=192.0.2.1 ip6=fd00::2/64 gw6=fd00::1 port=8080 admin=off public=off security=on \
              conns=5000 conns_per_source=40 time_wait=30 log=debug heartbeat=2 provoke=null-read",
         )
         .unwrap();
@@ -477,7 +483,7 @@ mod tests {
             }
         );
         assert_eq!((line.port, line.admin), (8080, None));
-        assert!(!line.public_endpoints);
+        assert!(!line.public_endpoints && line.security_fields);
         assert_eq!((line.conns, line.time_wait_s), (Some(5000), 30));
         assert_eq!(line.conns_per_source, Some(40));
         assert_eq!(line.log, LogLevel::Debug);
@@ -544,6 +550,7 @@ mod tests {
             "provoke=love",
             "virtio_mmio.device=512",
             "public=yes",
+            "security=1",
         ] {
             assert!(CommandLine::parse(text).is_err(), "accepted {text}");
         }

@@ -7,7 +7,7 @@
 //! HTTP/1.1 200 OK ... Content-Length, Accept-Ranges    the whole of it: 200
 //! Content-Type                                         from here: 206 with one part, 404
 //! Content-Encoding                                     from here: 206 with several parts
-//! ETag, Last-Modified, Vary, fields of `_headers`      from here: 304, 412, 416
+//! ETag, Last-Modified, Vary, fields of `_headers`      from here: 304
 //! ```
 //!
 //! `Date`, `Connection` and the empty line are added when it is sent.

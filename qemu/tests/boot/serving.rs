@@ -281,6 +281,27 @@ fn the_admin_port_has_the_endpoints_and_the_public_ones_can_be_off() {
 }
 
 #[test]
+fn security_fields_come_by_choice_and_yield_to_the_site() {
+    let _light = light();
+    let folder = directory();
+    let rule = "/sub/*\n  X-Frame-Options: DENY\n";
+    fs::write(folder.path().join("_headers"), rule).unwrap();
+    let served = boot(|machine| {
+        machine.site = packed(folder.path());
+        machine.append = "security=on".into();
+    });
+    for (target, frames) in [("/style.css", "SAMEORIGIN"), ("/sub/", "DENY")] {
+        let answer = served.get(target);
+        assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.field("x-frame-options"), Some(frames), "{target}");
+    }
+    served.stop();
+    let plain = boot(|_| {});
+    assert_eq!(plain.get("/").field("x-content-type-options"), None);
+    plain.stop();
+}
+
+#[test]
 fn a_guest_that_asks_by_dhcp_is_served() {
     let _light = light();
     let served = boot(|machine| machine.append = "ip=dhcp".into());
