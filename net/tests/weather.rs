@@ -118,36 +118,59 @@ fn converse(weather: Weather, seed: u64, window: usize) {
     assert_eq!((stats.requests_served, stats.half_open), (8, 0), "{name}");
 }
 
-fn grid(delays: &[u64], losses: &[u64]) {
+/// Every combination, each with a seed of its own.
+fn grid(delays: &[u64], losses: &[u64], disorders: &[(u64, u64)], windows: &[usize], seeds: u64) {
     let mut seed = 1;
     for &delay in delays {
         for &loss in losses {
-            for (duplicate, reorder) in [(0, 0), (10, 50), (200, 300)] {
-                for window in [3000, 65_535] {
-                    seed += 1;
-                    let delay = Duration::from_millis(delay);
-                    converse(
-                        Weather {
+            for &(duplicate, reorder) in disorders {
+                for &window in windows {
+                    for _ in 0..seeds {
+                        seed += 1;
+                        let weather = Weather {
                             loss,
                             duplicate,
                             reorder,
-                            delay,
-                        },
-                        seed,
-                        window,
-                    );
+                            delay: Duration::from_millis(delay),
+                        };
+                        converse(weather, seed, window);
+                    }
                 }
             }
         }
     }
 }
 
+/// None, what networks do, and what they should not.
+const DISORDERS: [(u64, u64); 3] = [(0, 0), (10, 50), (200, 300)];
+
 #[test]
 fn a_short_link() {
-    grid(&[0], &[0, 20, 50]);
+    grid(&[0], &[0, 20, 50], &DISORDERS, &[3000, 65_535], 1);
 }
 
 #[test]
 fn a_long_link() {
-    grid(&[40, 200], &[0, 20, 50]);
+    grid(&[40, 200], &[0, 20, 50], &DISORDERS, &[3000, 65_535], 1);
+}
+
+/// The same in finer steps, up to weather in which hardly anything arrives: `WEATHER_SEEDS=n` in
+/// the environment runs it with so many seeds for each combination.
+#[test]
+fn all_weather() {
+    let wish = std::env::var("WEATHER_SEEDS").ok();
+    let Some(seeds) = wish.and_then(|wish| wish.parse().ok()) else {
+        return;
+    };
+    let disorders: Vec<(u64, u64)> = [0, 10, 100, 300]
+        .into_iter()
+        .flat_map(|duplicate| [0, 50, 300, 800].map(|reorder| (duplicate, reorder)))
+        .collect();
+    grid(
+        &[0, 1, 20, 100, 400],
+        &[0, 1, 20, 100, 250],
+        &disorders,
+        &[600, 3000, 16_384, 65_535],
+        seeds,
+    );
 }

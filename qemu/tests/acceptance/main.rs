@@ -1,6 +1,7 @@
 //! `make acceptance`: the figures that the project promises, measured on this machine, in one
 //! table. The boot tests judge what is right or wrong; this judges speed too.
 
+mod badlink;
 mod crowds;
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -30,7 +31,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    let measurements: [fn() -> Row; 11] = [
+    let measurements: [fn() -> Row; 12] = [
         first_answer,
         small_memory,
         idle,
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         crowds::idle,
         crowds::closes,
         crowds::flood,
+        badlink::row,
     ];
     // Numbers of rows, if not all are wanted.
     let chosen: Vec<usize> = std::env::args().filter_map(|w| w.parse().ok()).collect();

@@ -6,6 +6,7 @@ use super::network::{in_namespace, ip};
 use super::relay::{Relay, Weather, Wire};
 use quartz::http;
 use quartz::machine::{Attachment, Machine};
+use rustix::net::sockopt::set_tcp_congestion;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Where the server is, in every case.
 const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)), 80);
+/// How the dice fall.
+const SEED: u64 = 1;
 /// Longest time for one answer.
 const PATIENCE: Duration = Duration::from_secs(100);
 
@@ -26,9 +29,29 @@ pub fn content(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Fetches `len` bytes from a guest over a bad link, once for each seed; the time of each, and
-/// what the guest sent again.
-pub fn from_guest(len: usize, seeds: std::ops::Range<u64>) -> Vec<Duration> {
+/// One answer: how long it took, and whether every byte was right.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub time: Duration,
+    pub right: bool,
+}
+
+/// Fetches the answer once for each seed while the weather is bad.
+fn fetch(relay: &Relay, content: &[u8], times: usize) -> Vec<Run> {
+    let run = || {
+        relay.set(Weather::BAD);
+        let began = Instant::now();
+        let answer = http::get(SERVER, "/big.bin", began + PATIENCE);
+        let time = began.elapsed();
+        relay.set(Weather::default());
+        let right = answer.is_ok_and(|a| a.status == 200 && a.body == content);
+        Run { time, right }
+    };
+    (0..times).map(|_| run()).collect()
+}
+
+/// Fetches `len` bytes from a guest over a bad link, so many times.
+pub fn from_guest(len: usize, times: usize) -> Vec<Run> {
     let content = content(len);
     let directory = tempfile::tempdir().unwrap();
     let site = directory.path().join("site");
@@ -37,35 +60,26 @@ pub fn from_guest(len: usize, seeds: std::ops::Range<u64>) -> Vec<Duration> {
     fs::write(site.join("big.bin"), &content).unwrap();
     in_namespace(|| {
         let (guest, words) = Wire::guest(directory.path());
-        let relay = Relay::start([Wire::tap(), guest], seeds.start);
+        let relay = Relay::start([Wire::tap(), guest], SEED);
         let mut machine = Machine::new(kernel());
         machine.attachment = Attachment::None;
         machine.extra = words.into_iter().map(Into::into).collect();
         machine.site = packed(&site);
         let served = start(&machine, SERVER);
-        let times = seeds.map(|_| {
-            relay.set(Weather::BAD);
-            let began = Instant::now();
-            let answer = http::get(SERVER, "/big.bin", began + PATIENCE).unwrap();
-            let time = began.elapsed();
-            relay.set(Weather::default());
-            assert_eq!(answer.status, 200);
-            assert!(answer.body == content, "{} bytes", answer.body.len());
-            time
-        });
-        let times = times.collect();
+        let runs = fetch(&relay, &content, times);
         served.stats().assert_no_trouble();
         served.stop();
-        times
+        runs
     })
 }
 
-/// The same from Linux to Linux.
-pub fn from_linux(len: usize, seeds: std::ops::Range<u64>) -> Vec<Duration> {
+/// The same from Linux to Linux, with one of its congestion controls.
+pub fn from_linux(len: usize, times: usize, control: &str) -> Vec<Run> {
     let content = content(len);
     let (give, take) = mpsc::channel();
     let (ready, is_ready) = mpsc::channel();
     let (done, is_done) = mpsc::channel::<()>();
+    let content = &content;
     thread::scope(|scope| {
         scope.spawn(|| {
             in_namespace(move || {
@@ -73,27 +87,18 @@ pub fn from_linux(len: usize, seeds: std::ops::Range<u64>) -> Vec<Duration> {
                 ip("addr add 10.0.2.15/24 dev tap0");
                 give.send(Wire::tap()).unwrap();
                 let listener = TcpListener::bind(SERVER).unwrap();
+                set_tcp_congestion(&listener, control).unwrap();
                 ready.send(()).unwrap();
-                serve(&listener, &content, &is_done);
+                serve(&listener, content, &is_done);
             });
         });
-        let content = self::content(len);
         in_namespace(move || {
             let server = take.recv().unwrap();
-            let relay = Relay::start([Wire::tap(), server], seeds.start);
+            let relay = Relay::start([Wire::tap(), server], SEED);
             is_ready.recv().unwrap();
-            let times = seeds.map(|_| {
-                relay.set(Weather::BAD);
-                let began = Instant::now();
-                let answer = http::get(SERVER, "/big.bin", began + PATIENCE).unwrap();
-                let time = began.elapsed();
-                relay.set(Weather::default());
-                assert!(answer.body == content, "{} bytes", answer.body.len());
-                time
-            });
-            let times = times.collect();
+            let runs = fetch(&relay, content, times);
             drop(done);
-            times
+            runs
         })
     })
 }
