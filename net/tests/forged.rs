@@ -125,3 +125,16 @@ fn a_router_that_tells_no_size_means_the_next_common_one() {
     too_big(&mut t, 1, 0);
     recv!(t, A, seq 1, len 1452);
 }
+
+#[test]
+fn a_client_that_asks_whether_we_live_is_told() {
+    let mut t = Transcript::open();
+    for _ in 0..3 {
+        wait!(t, 15_000);
+        t.skip();
+        // A keep-alive: the byte before the next one (RFC 9293, 3.8.4).
+        send!(t, A, seq 0, ack 1);
+        recv!(t, A, seq 1, ack 1, len 0);
+    }
+    assert_eq!(t.rig.stack.stats().open, 1);
+}

@@ -339,3 +339,136 @@ impl Scoreboard {
         self.ranges().iter().find(above).map(|r| r.start)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::vec::Vec;
+
+    const TOLERANCE: Tolerance = Tolerance {
+        window: Duration::from_millis(10),
+        reorders: false,
+        again: Duration::from_millis(100),
+        segment: 10,
+    };
+
+    fn sack(start: u32, end: u32) -> Sack {
+        let mut sack = Sack::default();
+        sack.blocks[0] = (start, end);
+        sack.count = 1;
+        sack
+    }
+
+    #[test]
+    fn agrees_with_a_set_of_bytes_over_the_wrap() {
+        let mut random = 7u64;
+        let mut next = move |below: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            ((random >> 33) % below) as u32
+        };
+        for _ in 0..300 {
+            let base = 0u32.wrapping_sub(next(400));
+            let (mut score, mut model) = (Scoreboard::new(), BTreeSet::new());
+            let (mut una, max) = (0, 400);
+            let mut full = false;
+            let mut now = Instant::from_secs(1);
+            for _ in 0..40 {
+                now += Duration::from_millis(u64::from(next(20)));
+                let number = |at: u32| base.wrapping_add(at);
+                if una >= max {
+                    break;
+                }
+                let start = una + 1 + next(u64::from(max - una));
+                let end = (start + next(40)).min(max);
+                score.take(
+                    &sack(number(start), number(end)),
+                    number(una),
+                    number(max),
+                    now,
+                );
+                model.extend(start..end);
+                if next(4) == 0 {
+                    // The first gap is filled, as far as the set knows.
+                    una = una.max((una..=max).find(|at| !model.contains(at)).unwrap_or(max));
+                    if next(2) == 0 {
+                        una = (una + next(30)).min(max);
+                        una = (una..=max).find(|at| !model.contains(at)).unwrap_or(max);
+                    }
+                    model.retain(|at| *at >= una);
+                    score.acknowledge(number(una));
+                }
+                let here: Vec<(u32, u32)> =
+                    score.ranges().iter().map(|r| (r.start, r.end)).collect();
+                // What is kept is right, in order, apart, and all there is unless it is too much.
+                let kept = |at: &u32| {
+                    here.iter()
+                        .any(|r| !before(number(*at), r.0) && before(number(*at), r.1))
+                };
+                let known = (una..max).filter(kept).count();
+                assert_eq!(known, score.bytes() as usize);
+                assert!((una..max).filter(kept).all(|at| model.contains(&at)));
+                assert!(here.windows(2).all(|pair| before(pair[0].1, pair[1].0)));
+                full |= here.len() == MOST;
+                if !full {
+                    assert_eq!(known, model.len());
+                }
+                while let Some((start, end)) = score.resend(number(una), &TOLERANCE, now) {
+                    let range = start.wrapping_sub(base)..end.wrapping_sub(base);
+                    assert!(!range.is_empty() && range.len() <= 10);
+                    assert!(range.into_iter().all(|at| at >= una && !kept(&at)));
+                }
+                assert!(!score.has_lost(number(una), &TOLERANCE, now));
+                assert_eq!(score.missing(number(una), &TOLERANCE, now), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_gap_is_sent_again_once_and_later_once_more() {
+        let now = Instant::from_secs(1);
+        let mut score = Scoreboard::new();
+        score.take(&sack(130, 160), 100, 200, now);
+        let pieces = |score: &mut Scoreboard, now| {
+            let mut pieces = Vec::new();
+            while let Some(piece) = score.resend(100, &TOLERANCE, now) {
+                pieces.push(piece);
+            }
+            pieces
+        };
+        let all = [(100, 110), (110, 120), (120, 130)];
+        assert_eq!(score.missing(100, &TOLERANCE, now), 30);
+        assert_eq!(pieces(&mut score, now), all);
+        assert_eq!(pieces(&mut score, now + Duration::from_millis(99)), []);
+        assert_eq!(pieces(&mut score, now + Duration::from_millis(100)), all);
+        // A piece of it that arrives is not sent any more.
+        score.take(&sack(110, 120), 100, 200, now);
+        let later = now + Duration::from_millis(300);
+        assert_eq!(pieces(&mut score, later), [(100, 110), (120, 130)]);
+    }
+
+    #[test]
+    fn little_that_overtakes_proves_nothing_until_the_window_is_over() {
+        let now = Instant::from_secs(1);
+        let mut score = Scoreboard::new();
+        score.take(&sack(110, 130), 100, 200, now);
+        assert!(!score.has_lost(100, &TOLERANCE, now));
+        let lost = now + TOLERANCE.window;
+        assert_eq!(score.next_loss(100, &TOLERANCE, now), Some(lost));
+        assert!(score.has_lost(100, &TOLERANCE, lost));
+        // What was late was not lost: the network reorders.
+        assert!(score.acknowledge(130));
+    }
+
+    #[test]
+    fn what_has_arrived_twice_is_noticed() {
+        assert!(Scoreboard::is_duplicate(&sack(10, 20), 100));
+        assert!(!Scoreboard::is_duplicate(&sack(110, 120), 100));
+        let mut twice = sack(110, 120);
+        twice.blocks[1] = (105, 130);
+        twice.count = 2;
+        assert!(Scoreboard::is_duplicate(&twice, 100));
+    }
+}
