@@ -121,6 +121,9 @@ fn requests_and_connections_allocate_nothing() {
             &b"GET /style.css HTTP/1.1\r\nHost: x\r\n\r\n"[..],
             b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n",
             b"GET /n%6fthing HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /docs?with=query HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET /kib.bin HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9,500-509\r\nAccept-Encoding: br\r\n\r\n",
+            b"GET /kib.bin HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\r\n",
             b"GET /kib.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         ] {
             segment.payload = payload;
@@ -133,6 +136,6 @@ fn requests_and_connections_allocate_nothing() {
         segment.control = TcpControl::Fin;
         say(&segment, &mut slot);
     }
-    assert_eq!((served, stack.stats().connections_served), (1200, 300));
+    assert_eq!((served, stack.stats().connections_served), (2100, 300));
     assert_eq!(allocated, 0);
 }

@@ -15,6 +15,9 @@ use core::fmt::Write as _;
 /// Up to about this length a piece counts as one that is copied, in bytes.
 const SHORT: usize = 200;
 
+/// Longest head of a redirection, in bytes: what clients take without asking twice.
+const LONGEST_REDIRECT: usize = 4000;
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
@@ -271,7 +274,7 @@ fn redirect(status: u16, query: Option<&[u8]>, location: &[u8], text: &mut Text)
     }
     text.push(fragment);
     text.push(b"\r\n");
-    !text.is_full()
+    !text.is_full() && text.len() <= LONGEST_REDIRECT
 }
 
 /// The same for a page. It lies in memory that the next one is written to, so all of it goes now,
