@@ -6,7 +6,7 @@ mod common;
 use common::raw::{SYN, Segment};
 use common::{config, site};
 use quartz_net::{Host, Instant, Snapshot, Stack};
-use smoltcp::wire::TcpControl;
+use smoltcp::wire::{Ipv4Address, TcpControl};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -137,5 +137,73 @@ fn requests_and_connections_allocate_nothing() {
         say(&segment, &mut slot);
     }
     assert_eq!((served, stack.stats().connections_served), (2100, 300));
+    assert_eq!(allocated, 0);
+}
+
+#[test]
+fn floods_and_large_answers_allocate_nothing() {
+    let mut config = config();
+    config.conns = Some(40);
+    config.conns_per_source = Some(18);
+    let mut stack = Stack::new(config, site(), Instant::from_millis(1)).unwrap();
+    let mut slot = Slot {
+        frame: [0; 1514],
+        len: 0,
+    };
+    for second in 0..10 {
+        stack.timers(&mut slot, Instant::from_secs(second));
+    }
+    let mut allocated = 0;
+    let mut say = |segment: &Segment<'_>, ms: i64, slot: &mut Slot| {
+        let now = Instant::from_millis(20_000 + ms);
+        let frame = segment.frame();
+        slot.len = 0;
+        let (calls, _, ()) = count(|| {
+            stack.ingest(&frame, false, slot, now);
+            stack.timers(slot, now);
+        });
+        allocated += calls;
+        common::raw::hear(&slot.frame[..slot.len])
+    };
+    for n in 0..5000u32 {
+        let stranger = Segment {
+            client: Ipv4Address::from((10 << 24) + (2 << 8) + 16 + n % 200),
+            client_port: (n / 200) as u16 + 1000,
+            ..SYN
+        };
+        say(&stranger, i64::from(n), &mut slot);
+        if n % 50 != 49 {
+            continue;
+        }
+        // Somebody who means it, gets a cookie, and begins to fetch what fills many segments.
+        let mut segment = Segment {
+            client: Ipv4Address::new(10, 0, 2, 9 + (n / 50 % 2) as u8),
+            client_port: 5000 + (n / 50) as u16,
+            seq: n,
+            ..SYN
+        };
+        let Some(heard) = say(&segment, i64::from(n), &mut slot) else {
+            continue;
+        };
+        segment.control = TcpControl::Psh;
+        segment.seq += 1;
+        segment.ack = Some(heard.seq.wrapping_add(1));
+        segment.payload = b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n";
+        let Some(heard) = say(&segment, i64::from(n), &mut slot) else {
+            continue;
+        };
+        segment.seq += segment.payload.len() as u32;
+        segment.payload = &[];
+        segment.control = TcpControl::None;
+        // The last of ten segments was the last that was heard.
+        segment.ack = Some(heard.seq.wrapping_add(heard.payload.len() as u32));
+        say(&segment, i64::from(n), &mut slot);
+    }
+    let stats = *stack.stats();
+    assert!(stats.cookies.accepted > 20, "{stats:?}");
+    assert!(
+        stats.evicted.half_open > 0 && stats.source_limited > 0,
+        "{stats:?}"
+    );
     assert_eq!(allocated, 0);
 }
