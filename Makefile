@@ -59,6 +59,11 @@ acceptance: kernel ## the figures of the acceptance list, in one table (some min
 	@cargo build --release -p quartz-plugin
 	@exec cargo test --release -q -p quartz --test acceptance -- $(ROWS)
 
+.PHONY: chaos
+chaos: kernel ## everything that can go wrong with a service, under load, as a table (as root; minutes)
+	@qemu/setup.sh test
+	@exec cargo test -q -p quartz --test service -- chaos
+
 .PHONY: soak
 soak: kernel tool ## load for SECONDS (default 60), a verdict, soak.json and soak.svg in target/soak
 	@qemu/setup.sh test

@@ -14,14 +14,16 @@ fail() {
     exit 1
 }
 
+# The command that is installed.
+quartz=${QUARTZ:-target/release/quartz}
 units=(quartz@.service quartz@.socket quartz-forward@.service)
 
 # Every file, below a directory.
 lay_out() {
     local to=$1 unit
-    [ -e target/release/quartz ] && [ -e target/quartz-unikernel.elf ] || fail 'not built: run `make build` first'
+    [ -e "$quartz" ] && [ -e target/quartz-unikernel.elf ] || fail 'not built: run `make build` first'
     install -d -m 755 "$to/etc/quartz"
-    install -D -m 755 -s target/release/quartz "$to/usr/bin/quartz"
+    install -D -m 755 -s "$quartz" "$to/usr/bin/quartz"
     install -D -m 644 target/quartz-unikernel.elf "$to/usr/lib/quartz/quartz-unikernel.elf"
     for unit in "${units[@]}"; do
         install -D -m 644 "qemu/systemd/$unit" "$to/usr/lib/systemd/system/$unit"

@@ -43,6 +43,11 @@ test)
     python=/usr/bin/python3
     "$python" -c 'import requests' 2>/dev/null || missing+=(python3-requests)
     "$python" -c 'import httpx' 2>/dev/null || missing+=(python3-httpx)
+    if [ "$(id -u)" = 0 ]; then
+        # The container with systemd; it takes root.
+        has systemd-nspawn || missing+=(systemd-container)
+        PATH="$PATH:/usr/sbin:/sbin" has debootstrap || missing+=(debootstrap)
+    fi
     ;;
 *) fail "unknown mode '$mode': run, bench or test" ;;
 esac
@@ -104,6 +109,18 @@ if [ ${#missing[@]} -gt 0 ] || [ ${#unpacked[@]} -gt 0 ]; then
         *) unpack postgresql-doc-15 manual "$manual" ;;
         esac
     done
+fi
+
+# The Debian that the tests of the services boot in a container.
+if [ "$mode" = test ] && [ "$(id -u)" = 0 ] && [ ! -e target/container/root/.complete ]; then
+    printf 'quartz: making a Debian with systemd for the tests (in target/container)\n' >&2
+    rm -rf target/container
+    mkdir -p target/container
+    quietly env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase \
+        --include=systemd,systemd-sysv,dbus,libnss-systemd,procps,curl,qemu-system-x86 \
+        bookworm target/container/root ||
+        fail "debootstrap could not make a system (its last lines stand above)"
+    : >target/container/root/.complete
 fi
 
 # rust-toolchain.toml names compiler and components. They are fetched here, and not by rustup's own

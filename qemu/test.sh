@@ -90,6 +90,7 @@ step "host tests" cargo test --no-fail-fast -p quartz-abi -p quartz-drivers -p q
 step "tool tests" cargo test -p quartz --lib --bins
 step "counter build" cargo build --release -p quartz-plugin
 step "boot tests" "${private[@]}" cargo test -p quartz --test boot
+step "service tests" cargo test -p quartz --test service
 step "hostile device tests" "${private[@]}" cargo test --no-fail-fast -p quartz-hostile
 
 printf '\n'

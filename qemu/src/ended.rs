@@ -6,6 +6,7 @@ use crate::cli::NameArgs;
 use crate::error::Error;
 use crate::outcome;
 use crate::supervise::config::check_name;
+use crate::supervise::life::{Phase, Then};
 use crate::supervise::places::Places;
 use crate::supervise::process::{Process, boot_id, now};
 use crate::supervise::record::Record;
@@ -16,6 +17,8 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a process may take to go after SIGTERM.
+const TERMINATE: Duration = Duration::from_secs(2);
 /// How long a killed process may take to go.
 const KILL: Duration = Duration::from_secs(5);
 
@@ -36,30 +39,38 @@ pub fn main(args: &NameArgs) -> Result<(), Error> {
     });
     let path = places.runtime().join("ended.json");
     fs::write(&path, format!("{marker}\n")).map_err(|source| Error::Output { path, source })?;
-    // A supervisor that crashed is started again and finds its guest; one that was asked to stop
-    // and ran out of time is not.
-    if result == "timeout" {
-        for process in left(&places) {
-            outcome::say(&format_args!(
-                "ending process {}, which the supervisor left",
-                process.identity().pid
-            ));
-            // It may have gone by itself.
-            let _ = pidfd_send_signal(&process, Signal::KILL);
-            let deadline = Instant::now() + KILL;
-            while process.state().is_some() && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(20));
-            }
+    // A supervisor that crashed is started again and finds its guest; one that was stopping it, and
+    // ran out of time or was killed, is not.
+    let record = Record::read(&places.record(), &boot_id());
+    let stopping = record.as_ref().is_some_and(|record| {
+        record.memo.phase == Phase::Stopping && record.memo.then == Then::Stop
+    });
+    if result == "timeout" || stopping {
+        for process in record.map(left).unwrap_or_default() {
+            end(&process);
         }
     }
     Ok(())
 }
 
+/// Ends a process for certain.
+fn end(process: &Process) {
+    let pid = process.identity().pid;
+    outcome::say(&format_args!(
+        "ending process {pid}, which the supervisor left"
+    ));
+    for (signal, patience) in [(Signal::TERM, TERMINATE), (Signal::KILL, KILL)] {
+        // It may have gone by itself.
+        let _ = pidfd_send_signal(process, signal);
+        let deadline = Instant::now() + patience;
+        while process.state().is_some() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 /// Guests of the note that still run.
-fn left(places: &Places) -> Vec<Process> {
-    let Some(record) = Record::read(&places.record(), &boot_id()) else {
-        return Vec::new();
-    };
+fn left(record: Record) -> Vec<Process> {
     let leaving = record.leaving.into_iter().map(|(note, _)| note);
     let notes = record.guest.into_iter().chain(leaving);
     notes

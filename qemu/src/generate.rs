@@ -6,8 +6,9 @@ use crate::cli::GenerateArgs;
 use crate::error::Error;
 use crate::outcome;
 use crate::supervise::config::{Config, check_name};
-use crate::supervise::places;
+use crate::supervise::places::{self, Places};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Longer than all deadlines of a stop, in seconds.
@@ -32,7 +33,15 @@ pub fn main(args: &GenerateArgs) -> Result<(), Error> {
         }
         match Config::read(&entry.path()) {
             Ok(config) => write(&args.normal, name, &config)?,
-            Err(error) => outcome::say(&error),
+            Err(error) => {
+                outcome::say(&error);
+                // A port that is open must stay open; what is wrong, the supervisor says when it
+                // is started.
+                if let Some(listen) = listen(&entry.path(), name) {
+                    let folder = args.normal.join(format!("quartz@{name}.socket.d"));
+                    put(&folder, &socket(listen))?;
+                }
+            }
         }
     }
     Ok(())
@@ -40,20 +49,32 @@ pub fn main(args: &GenerateArgs) -> Result<(), Error> {
 
 fn write(to: &Path, name: &str, config: &Config) -> Result<(), Error> {
     for (unit, text) in [
-        (format!("quartz@{name}.socket.d"), socket(config)),
+        (format!("quartz@{name}.socket.d"), socket(config.listen)),
         (format!("quartz@{name}.service.d"), service(config)),
     ] {
-        let folder = to.join(unit);
-        let path = folder.join("50-configuration.conf");
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(|source| Error::Output { path, source })?;
+        put(&to.join(unit), &text)?;
     }
     Ok(())
 }
 
-fn socket(config: &Config) -> String {
-    format!("[Socket]\nListenStream={}\n", config.listen)
+fn put(folder: &Path, text: &str) -> Result<(), Error> {
+    let path = folder.join("50-configuration.conf");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&path, text))
+        .map_err(|source| Error::Output { path, source })
+}
+
+/// The address in a configuration that is refused for something else; or the one that runs.
+fn listen(path: &Path, name: &str) -> Option<SocketAddr> {
+    let text = fs::read_to_string(path).ok()?;
+    let table: Option<toml::Table> = text.parse().ok();
+    let given = table.and_then(|table| table.get("listen")?.as_str()?.parse().ok());
+    let last = || Config::read(&Places::of(name).runtime().join("config.toml")).ok();
+    given.or_else(|| Some(last()?.listen))
+}
+
+fn socket(listen: SocketAddr) -> String {
+    format!("[Socket]\nListenStream={listen}\n")
 }
 
 fn service(config: &Config) -> String {
@@ -75,6 +96,17 @@ fn service(config: &Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_configuration_keeps_its_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no-such-guest.toml");
+        fs::write(&path, "listen = \"0.0.0.0:8080\"\nsight = 1\n").unwrap();
+        let found = listen(&path, "no-such-guest");
+        assert_eq!(found, Some(([0, 0, 0, 0], 8080).into()));
+        fs::write(&path, "listen = \n").unwrap();
+        assert_eq!(listen(&path, "no-such-guest"), None);
+    }
 
     #[test]
     fn drop_ins_follow_the_configuration() {

@@ -16,7 +16,7 @@ use crate::cli::ForwardArgs;
 use crate::error::Error;
 use crate::outcome;
 use crate::signals::Signals;
-use relay::{Fate, Interest, Relay};
+use relay::{Fate, Interest, Relay, Wait};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::net::{listen, sockopt};
 use serde_json::json;
@@ -36,8 +36,12 @@ use std::time::{Duration, Instant};
 const MAX_RELAYS: usize = 8192;
 /// Connections that may wait to be accepted; the system caps it (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
-/// How often waiting connections are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often connections are looked at that try to reach a guest.
+const LOOK: Duration = Duration::from_millis(10);
+/// How often those are that wait for one to serve.
+const LOOK_HELD: Duration = Duration::from_millis(200);
+/// How often those are that have nothing to do.
+const LOOK_IDLE: Duration = Duration::from_secs(1);
 /// How long connections may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a word on the control socket may take.
@@ -191,7 +195,8 @@ struct Switchboard {
     desk: Arc<Desk>,
     lines: Vec<Option<Line>>,
     free: Vec<usize>,
-    /// Those that time alone may move.
+    /// Those that time moves soon, and those that it ends.
+    urgent: BTreeSet<usize>,
     waiting: BTreeSet<usize>,
     listening: bool,
     draining: Option<Instant>,
@@ -220,6 +225,7 @@ impl Switchboard {
             desk,
             lines: Vec::new(),
             free: Vec::new(),
+            urgent: BTreeSet::new(),
             waiting: BTreeSet::new(),
             listening: false,
             draining: None,
@@ -229,12 +235,17 @@ impl Switchboard {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(256);
         let mut looked = Instant::now();
+        let mut looked_at_idle = looked;
         loop {
             self.watch_listener()?;
-            let pause = if self.waiting.is_empty() { 1_000 } else { 50 };
+            let look = match (self.urgent.is_empty(), self.desk.serving()) {
+                (true, _) => LOOK_IDLE,
+                (false, None) => LOOK_HELD,
+                (false, Some(_)) => LOOK,
+            };
             let timeout = rustix::event::Timespec {
-                tv_sec: pause / 1000,
-                tv_nsec: (pause % 1000) * 1_000_000,
+                tv_sec: look.as_secs().try_into().unwrap_or(1),
+                tv_nsec: look.subsec_nanos().into(),
             };
             events.clear();
             let spare = rustix::buffer::spare_capacity(&mut events);
@@ -251,7 +262,7 @@ impl Switchboard {
                     WAKE => {
                         let mut sink = [0; 64];
                         while matches!(self.wake.read(&mut sink), Ok(n) if n > 0) {}
-                        looked = now - LOOK;
+                        looked = now - LOOK_IDLE;
                     }
                     SIGNALS => {
                         self.signals.take();
@@ -260,8 +271,14 @@ impl Switchboard {
                     token => self.turn(token, event.flags, now),
                 }
             }
-            if now.duration_since(looked) >= LOOK {
+            if now.duration_since(looked) >= look {
                 looked = now;
+                for at in self.urgent.clone() {
+                    self.go_on(at, now);
+                }
+            }
+            if now.duration_since(looked_at_idle) >= LOOK_IDLE {
+                looked_at_idle = now;
                 for at in self.waiting.clone() {
                     self.go_on(at, now);
                 }
@@ -363,6 +380,7 @@ impl Switchboard {
     fn remove(&mut self, at: usize) {
         if self.lines[at].take().is_some() {
             self.free.push(at);
+            self.urgent.remove(&at);
             self.waiting.remove(&at);
             self.desk.open.fetch_sub(1, Relaxed);
         }
@@ -389,12 +407,14 @@ impl Switchboard {
             }
             return self.remove(at);
         }
-        line.was_up |= !line.relay.waits();
-        if line.relay.waits() {
-            self.waiting.insert(at);
-        } else {
-            self.waiting.remove(&at);
-        }
+        let wait = line.relay.waits();
+        line.was_up |= wait == Wait::Not;
+        let put = |set: &mut BTreeSet<usize>, wanted: Wait| match wait == wanted {
+            true => set.insert(at),
+            false => set.remove(&at),
+        };
+        put(&mut self.urgent, Wait::Short);
+        put(&mut self.waiting, Wait::Long);
         if watch(&self.epoll, line, at).is_err() {
             // It cannot be watched: time will look at it.
             self.waiting.insert(at);

@@ -13,10 +13,12 @@ const BUFFER: usize = 64 * 1024;
 const CHUNK: usize = 16 * 1024;
 /// The longest that a client waits for a guest to connect to.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest that a guest may take to accept.
-const DIAL: Duration = Duration::from_secs(5);
+/// How long a connection to a guest may take to be made. It is made on this host, at once or not at
+/// all: where the queue of QEMU's socket is full (it asks for a length of 1), the system would try
+/// again after a whole second.
+const DIAL: Duration = Duration::from_millis(30);
 /// Pause before the next try.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long a client without a request may stay after its guest has gone.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long a client may stay that has never asked anything.
@@ -67,6 +69,17 @@ pub enum Fate {
     Broken,
 }
 
+/// What time may change about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing.
+    Not,
+    /// It has nothing to do; it ends if that goes on.
+    Long,
+    /// Something is to be tried again soon.
+    Short,
+}
+
 /// What a side of a connection is to be watched for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
@@ -115,8 +128,13 @@ impl Relay {
 
     /// Whether it has to be looked at as time passes.
     #[must_use]
-    pub fn waits(&self) -> bool {
-        !matches!(self.guest, Guest::Up(_))
+    pub fn waits(&self) -> Wait {
+        match self.guest {
+            // One that has ended waits for its client to take the answer.
+            Guest::Up(_) | Guest::Ended => Wait::Not,
+            Guest::None(_) if self.to_guest.is_empty() => Wait::Long,
+            Guest::None(_) | Guest::Dialing(..) => Wait::Short,
+        }
     }
 
     /// Whether no request is under way.

@@ -62,6 +62,8 @@ pub struct Evidence {
     pub run_state: Option<String>,
     /// The last heartbeat, and when it came.
     pub heartbeat: Option<(Millis, Heartbeat)>,
+    /// The one before it.
+    pub heartbeat_before: Option<Heartbeat>,
     /// The state of the process as `/proc` shows it; `None` when it is gone.
     pub process: Option<char>,
 }
@@ -92,6 +94,21 @@ pub enum Part {
 }
 
 impl Evidence {
+    /// Takes in a heartbeat.
+    pub fn beat(&mut self, now: Millis, beat: Heartbeat) {
+        self.heartbeat_before = self.heartbeat.map(|(_, last)| last);
+        self.heartbeat = Some((now, beat));
+    }
+
+    /// Where the guest's receive ring stands, if the last two heartbeats say that it stands. The
+    /// guest is asked once a second, so a ring that is well has moved between them.
+    #[must_use]
+    pub fn standing_at(&self) -> Option<u16> {
+        let (_, last) = self.heartbeat?;
+        let before = self.heartbeat_before?;
+        (before.rx == last.rx).then_some(last.rx.used)
+    }
+
     /// Which part is dead. `fresh` is how old an answer may be; `ring` what the device's view of
     /// the receive ring says, if somebody looked.
     #[must_use]
@@ -185,6 +202,7 @@ mod tests {
             monitor: trace(1000),
             run_state: Some("running".into()),
             heartbeat: Some((1000, Heartbeat::default())),
+            heartbeat_before: None,
             process: Some('S'),
         }
     }
@@ -230,6 +248,22 @@ mod tests {
             e.run_state = Some("paused".into());
         };
         assert_eq!(part(paused, None), Part::Paused);
+    }
+
+    #[test]
+    fn a_ring_stands_if_two_heartbeats_say_so() {
+        let mut evidence = Evidence::default();
+        let beat = |used| {
+            let mut beat = Heartbeat::default();
+            beat.rx.used = used;
+            beat
+        };
+        evidence.beat(0, beat(7));
+        assert_eq!(evidence.standing_at(), None);
+        evidence.beat(1000, beat(9));
+        assert_eq!(evidence.standing_at(), None);
+        evidence.beat(2000, beat(9));
+        assert_eq!(evidence.standing_at(), Some(9));
     }
 
     #[test]

@@ -340,7 +340,8 @@ impl<'a> Take<'a> {
             let first = [queue(0), queue(1)];
             thread::sleep(BETWEEN);
             let second = [queue(0), queue(1)];
-            told.signature = signature(&first[0], &second[0]);
+            let standing = self.subject.evidence.standing_at();
+            told.signature = signature(&first[0], &second[0], standing);
             for (n, name) in ["receive", "transmit"].iter().enumerate() {
                 let _ = writeln!(
                     told.rings,
@@ -392,7 +393,9 @@ const RING_PARTS: [(&str, usize); 6] = [
 ];
 
 /// What two looks at the receive ring say. The guest is asked all the time, so the wire is busy.
-fn signature(first: &Value, second: &Value) -> Option<Signature> {
+/// `standing`: where the guest itself says that it stands. While the device still has buffers, its
+/// side goes on moving, whether or not anybody takes in what it delivers.
+fn signature(first: &Value, second: &Value, standing: Option<u16>) -> Option<Signature> {
     let look = |status: &Value| {
         let index = |name: &str| status[name].as_u64().map(|n| n as u16);
         Some(Look {
@@ -401,12 +404,11 @@ fn signature(first: &Value, second: &Value) -> Option<Signature> {
         })
     };
     let size = second["vring-num"].as_u64()? as u16;
-    Some(Signature::of_device(
-        look(first)?,
-        look(second)?,
-        size,
-        Wire::Busy,
-    ))
+    let (first, second) = (look(first)?, look(second)?);
+    match standing {
+        Some(at) if at != first.used_idx => Some(Signature::UsedNotHarvested),
+        _ => Some(Signature::of_device(first, second, size, Wire::Busy)),
+    }
 }
 
 /// Copies without the holes.
@@ -497,6 +499,25 @@ mod tests {
         ] {
             assert_eq!(stamp(seconds), text);
         }
+    }
+
+    #[test]
+    fn a_ring_that_the_guest_does_not_harvest_is_told_while_the_device_still_moves() {
+        let look = |avail: u16, used: u16| json!({"shadow-avail-idx": avail, "used-idx": used, "vring-num": 256});
+        let moving = (look(300, 50), look(300, 60));
+        for (standing, expected) in [
+            (None, Signature::Moving),
+            (Some(50), Signature::Moving),
+            (Some(44), Signature::UsedNotHarvested),
+        ] {
+            assert_eq!(signature(&moving.0, &moving.1, standing), Some(expected));
+        }
+        let frozen = look(300, 44);
+        assert_eq!(
+            signature(&frozen, &frozen, Some(44)),
+            Some(Signature::FrozenDevice)
+        );
+        assert_eq!(signature(&json!({}), &frozen, None), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::places::Places;
-use super::process::Process;
+use super::process::{Identity, Process};
 use super::record::GuestNote;
 use crate::accelerator;
 use crate::error::Error;
@@ -128,7 +128,9 @@ impl Instance {
     pub fn widen(&self) {
         let pid = self.note.process.pid.unsigned_abs();
         // Without it bursts of connections wait a while: slower, not wrong.
-        let _ = port::widen(self.process.as_fd(), pid, self.note.address.port());
+        if let Err(error) = port::widen(self.process.as_fd(), pid, self.note.address.port()) {
+            crate::outcome::say(&format_args!("cannot widen the guest's backlog: {error}"));
+        }
     }
 
     /// Sends a signal; whether it could be sent.
@@ -170,6 +172,24 @@ impl Instance {
         // What stays is removed with the next start of that number, or the next boot.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Guests of this name that no note tells of: their supervisor died before it wrote one, or the note
+/// was lost. `known` are the processes that are told of.
+#[must_use]
+pub fn strays(places: &Places, known: &[Identity]) -> Vec<Process> {
+    // As it stands on QEMU's command line.
+    let mark = format!("path={}/guest-", places.runtime().display());
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&words).contains(&mark)
+        })
+        .filter_map(|pid| Process::find(pid).ok())
+        .filter(|process| process.state().is_some() && !known.contains(&process.identity()))
+        .collect()
 }
 
 /// The machine that a configuration asks for, and where its guest will answer.

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::control::Request;
 use super::escalation::{Escalation, Stage};
 use super::examine::{self, Finding, Subject};
-use super::instance::Instance;
+use super::instance::{self, Instance};
 use super::life::{Action, Cause, Input, Life, Memo, Millis, Phase};
 use super::metrics::Metrics;
 use super::places::Places;
@@ -16,7 +16,7 @@ use super::watch::{Desk, News, Watch};
 use crate::error::Error;
 use crate::guest::Means;
 use crate::monitor::MonitorError;
-use rustix::process::Signal;
+use rustix::process::{Signal, pidfd_send_signal};
 use sd_notify::NotifyState;
 use serde_json::{Value, json};
 use std::fs;
@@ -155,7 +155,31 @@ impl Supervisor {
         if let Some(record) = record {
             supervisor.take_over(&record)?;
         }
+        supervisor.end_strays();
         Ok(supervisor)
+    }
+
+    /// What nobody answers for must not run on beside the guest.
+    fn end_strays(&self) {
+        let guests = self
+            .current
+            .iter()
+            .chain(self.leaving.iter().map(|l| &l.guest));
+        let known: Vec<_> = guests.map(|g| g.instance.note.process).collect();
+        for stray in instance::strays(&self.places, &known) {
+            self.announce(&Event {
+                name: self.name.clone(),
+                number: 0,
+                state: "stray".into(),
+                reason: format!(
+                    "ended process {}, of which no note tells",
+                    stray.identity().pid
+                ),
+                priority: 4,
+            });
+            // It may have gone by itself.
+            let _ = pidfd_send_signal(&stray, Signal::KILL);
+        }
     }
 
     /// Goes on with what the note tells of and evidence confirms.

@@ -393,7 +393,7 @@ impl Serial {
         }
         let text = clean(line);
         if let Some(beat) = Heartbeat::parse(&text) {
-            lock(evidence).heartbeat = Some((now(), beat));
+            lock(evidence).beat(now(), beat);
         } else {
             self.journal.take(line);
             self.journal.take(b"\n");

@@ -13,6 +13,7 @@ mod crowds;
 mod endurance;
 mod evidence;
 mod failures;
+mod forward;
 mod frames;
 mod manual;
 mod serving;
