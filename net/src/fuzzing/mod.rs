@@ -6,7 +6,7 @@ mod ranges;
 mod requests;
 
 pub use images::{images, made_of};
-pub use paths::Paths;
+pub use paths::{Paths, image as paths_image};
 pub use ranges::ranges;
 pub use requests::requests;
 
@@ -33,6 +33,13 @@ mod tests {
     #[test]
     fn requests_of_the_corpus() {
         corpus("request").iter().for_each(|data| requests(data));
+    }
+
+    #[test]
+    fn paths_of_the_corpus() {
+        let site = crate::Site::from_tar(paths_image().leak()).expect("a good archive");
+        let mut paths = Paths::new(site);
+        corpus("path").iter().for_each(|path| paths.check(path));
     }
 
     #[test]

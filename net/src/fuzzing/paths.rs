@@ -1,9 +1,41 @@
 //! The path mapper: no path leaves the site.
 
 use crate::site::{Resolved, Site, path};
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
+
+/// A tar archive of some names with nothing in them, and of rules.
+#[must_use]
+pub fn image() -> Vec<u8> {
+    const RULES: &[u8] = b"/old/* /new/:splat 302\n/x/:a/* /:a/:splat\n/y/* /:splat\n\
+        /spa/* /index.html 200\n/a/forced /a/ 307!\n";
+    let mut image = Vec::new();
+    for (name, content) in [
+        ("index.html", &b""[..]),
+        ("a/index.html", b""),
+        ("a/b/index.html", b""),
+        ("a/100%.txt", b""),
+        ("a b?#.txt", b""),
+        ("...", b""),
+        ("404.html", b""),
+        ("_redirects", RULES),
+    ] {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+        header[156] = b'0';
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        image.extend_from_slice(&header);
+        image.extend_from_slice(content);
+        image.resize(image.len().next_multiple_of(512), 0);
+    }
+    image.resize(image.len() + 1024, 0);
+    image
+}
 
 /// A site whose paths are looked up.
 pub struct Paths {
