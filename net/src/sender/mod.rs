@@ -321,8 +321,10 @@ impl Sender {
                 }
             }
             Some(_) => {
-                let flight = self.flight(now);
-                self.congestion.recovered(flight);
+                // With SACK the window was never larger than what it is now.
+                if !self.selective {
+                    self.congestion.recovered(self.nxt.wrapping_sub(self.una));
+                }
                 self.recovery = None;
                 self.duplicates = 0;
             }
