@@ -74,14 +74,13 @@ impl Stack {
         host: &mut impl Host,
         now: Instant,
     ) {
-        let served = self.context.service.stats.requests_served;
         match self.pool[flow].run(&mut self.context, host, segment.is_none(), now) {
             Fate::Lives => {}
             Fate::Lingers => return self.remember(flow, segment, now),
             Fate::Ends => return self.release(flow),
         }
         let list = list_of(self.pool[flow].stage);
-        if !self.order.holds(flow, list) || self.context.service.stats.requests_served != served {
+        if !self.order.holds(flow, list) {
             self.order.join(flow, list);
         }
         self.plan(flow, now);
