@@ -39,6 +39,16 @@ kernel: setup ## target/quartz-unikernel.elf, and .debug with the symbols
 		mv $(KERNEL).debug.new $(KERNEL).debug; \
 	fi
 
+.PHONY: example
+example: setup tool ## target/quartz-live.elf: the example application; make example-run shows it
+	@RUSTC_BOOTSTRAP=1 cargo example
+	@objcopy --strip-all target/x86_64-quartz/kernel/quartz-live target/quartz-live.elf
+
+.PHONY: example-run
+example-run: example ## serve the live page on 127.0.0.1:PORT until Ctrl-C
+	@exec target/release/quartz run --kernel target/quartz-live.elf --site examples/live/site \
+		--port "$$PORT" --net "$$NET" --mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND"
+
 .PHONY: tool
 tool: setup
 	@cargo build --release -p quartz

@@ -1,4 +1,5 @@
-//! Hands the linker script to the linker and packs the demo site that the image carries.
+//! Hands the linker script to the linker, names it to applications (`DEP_QUARTZ_KERNEL_LINK_SCRIPT`),
+//! and packs the demo site that the image carries.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -9,7 +10,7 @@ fn main() -> io::Result<()> {
     let script = here.join("link.ld");
     println!("cargo:rerun-if-changed={}", script.display());
     println!("cargo:rustc-link-arg-bins=-T{}", script.display());
-    println!("cargo:rustc-link-arg-bins=--build-id=none");
+    println!("cargo:link_script={}", script.display());
 
     let demo = here.join("demo");
     println!("cargo:rerun-if-changed={}", demo.display());

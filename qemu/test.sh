@@ -82,6 +82,7 @@ private=()
 
 step "formatting" cargo fmt --all --check
 step "kernel build" make --no-print-directory kernel
+step "example build" make --no-print-directory example
 step "kernel lints" kernel_cargo kernel-clippy -- -D warnings
 step "kernel documentation" documentation kernel_cargo kernel-doc --profile kernel
 step "host lints" cargo clippy --all-targets -- -D warnings

@@ -17,10 +17,8 @@ use core::ops::Range;
 use core::slice;
 use quartz_abi::{CommandLine, ExitCode};
 use quartz_drivers::{NetConfig, VirtioNet};
+use quartz_net::app::Application;
 use quartz_net::{Duration, Site, SiteOptions, Stack, StackConfig};
-
-/// The site that the image carries, for a boot without an initrd.
-static DEMO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.tar"));
 
 /// Interrupt line of the first serial port on the first I/O APIC.
 const SERIAL_PIN: u32 = 4;
@@ -29,7 +27,7 @@ const SERIAL_PIN: u32 = 4;
 const HEAP_RESERVE: usize = 128 * 1024;
 
 /// Brings the machine up to the point where it can serve.
-pub fn start(boot_info: &'static mut BootInfo) -> Machine {
+pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application) -> Machine {
     let boot_tsc = cpu::tsc();
     serial::init();
     gdt::init();
@@ -93,12 +91,13 @@ pub fn start(boot_info: &'static mut BootInfo) -> Machine {
         nic.slot, nic.pin, device.rx_stats().size, device.tx_stats().size
     );
 
+    let application = application();
     let options = SiteOptions {
         now: wall_clock,
         security_fields: command_line.security_fields,
     };
-    let site = load_site(site, &options);
-    let stack = network(&command_line, &device, site, wall_clock);
+    let site = load_site(site, application.own_site(), &options);
+    let stack = network(&command_line, &device, site, application, wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
     Machine::new(device, stack, &command_line, clock::now_us())
@@ -176,10 +175,15 @@ fn command_line() -> CommandLine {
     }
 }
 
-fn load_site(image: Range<u64>, options: &SiteOptions) -> Site {
+/// The site: the loader's initrd, or what the application brings.
+fn load_site(image: Range<u64>, own: Option<&'static [u8]>, options: &SiteOptions) -> Site {
     let archive: &'static [u8] = if image.is_empty() {
-        log::info!(target: "boot", "no initrd: serving the demo site");
-        DEMO
+        let Some(own) = own else {
+            log::info!(target: "boot", "no initrd: there are no files to serve");
+            return Site::empty();
+        };
+        log::info!(target: "boot", "no initrd: serving the site in the image");
+        own
     } else {
         let len = (image.end - image.start) as usize;
         // SAFETY: the loader put the initrd there; its pages are read-only from now on and in
@@ -199,6 +203,7 @@ fn network(
     command_line: &CommandLine,
     device: &VirtioNet<KernelHal, MmioTransport>,
     site: Site,
+    application: Application,
     wall_clock: Option<u64>,
 ) -> Stack {
     let (seed, source) = random::seed();
@@ -226,7 +231,7 @@ fn network(
         version: env!("CARGO_PKG_VERSION"),
         wall_clock,
     };
-    match Stack::new(config, site, clock::now()) {
+    match Stack::with_application(config, site, application, clock::now()) {
         Ok(stack) => stack,
         Err(error) => refuse(
             ExitCode::OutOfMemory,

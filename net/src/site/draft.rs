@@ -128,9 +128,6 @@ impl Draft {
 
     /// Writes the heads.
     pub fn prepare(mut self, options: &SiteOptions) -> Result<Prepared, SiteError> {
-        if self.files.is_empty() {
-            return Err(SiteError::new(SiteErrorKind::Empty, 0, b""));
-        }
         self.link_directories();
         let fail = |kind| SiteError::new(kind, 0, b"");
         let rules = Rules::new(self.redirects, &self.lookup, &self.names)

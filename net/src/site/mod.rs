@@ -104,6 +104,14 @@ impl Site {
         Site::prepare(image, options)?.settle()
     }
 
+    /// A site without a file.
+    #[must_use]
+    pub fn empty() -> Site {
+        let nothing = Draft::with_room(0, 0, 0)
+            .and_then(|draft| draft.prepare(&SiteOptions::default())?.settle());
+        nothing.expect("nothing takes no memory")
+    }
+
     /// All of it but what stays for ever.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn check(image: &'static [u8], options: &SiteOptions) -> Result<(), SiteError> {
@@ -115,6 +123,9 @@ impl Site {
             Some(draft) => draft,
             None => scan::read(image)?,
         };
+        if draft.files.is_empty() {
+            return Err(SiteError::new(SiteErrorKind::Empty, 0, b""));
+        }
         draft.prepare(options)
     }
 

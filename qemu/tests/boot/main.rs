@@ -15,6 +15,8 @@ mod evidence;
 mod failures;
 mod forward;
 mod frames;
+mod images;
+mod live;
 mod manual;
 mod serving;
 mod slow;
