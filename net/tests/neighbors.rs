@@ -3,9 +3,11 @@
 
 mod common;
 
+use common::dhcp::{dhcp, from_dhcp_server};
 use common::raw::SYN;
 use common::{CLIENT, CLIENT_MAC, CLIENT6, Rig, SERVER, SERVER_MAC, SERVER6};
-use quartz_net::Duration;
+use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
+use quartz_net::{Duration, Stack};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::*;
 
@@ -251,4 +253,70 @@ fn an_ipv6_address_that_another_has_is_given_up() {
     rig.inject(&ndisc(mac, SERVER6, IPV6_LINK_LOCAL_ALL_NODES, advert));
     assert!(has(&rig));
     assert_eq!(rig.stack.stats().neighbors.conflicts, 1);
+}
+
+/// Lets time pass up to the next frame of the stack, which has to come within an hour.
+fn next_frame(rig: &mut Rig) -> Vec<u8> {
+    let end = rig.now + Duration::from_secs(3600);
+    loop {
+        rig.stack.timers(&mut rig.machine, rig.now);
+        if let Some(frame) = rig.machine.out.pop_front() {
+            return frame;
+        }
+        let next = rig.stack.deadline().expect("a lease ends");
+        assert!(next <= end);
+        rig.now = next.max(rig.now + Duration::from_micros(1));
+    }
+}
+
+#[test]
+fn strangers_do_not_come_between_us_and_the_dhcp_server() {
+    let own = Ipv4Address::new(10, 0, 2, 99);
+    let mut rig = Rig::by_hand();
+    let mut config = common::config();
+    (config.ipv4, config.ipv6) = (Ipv4Setup::Dhcp, Ipv6Setup::Off);
+    rig.stack = Stack::new(config, common::site(), rig.now).unwrap();
+    for kind in [DhcpMessageType::Offer, DhcpMessageType::Ack] {
+        let (_, id, _) = dhcp(&next_frame(&mut rig)).expect("a DHCP message");
+        rig.inject(&from_dhcp_server(kind, id));
+    }
+    // Announcements, then the renewal: the server's hardware address is asked for.
+    let asked = loop {
+        let frame = next_frame(&mut rig);
+        let frame = EthernetFrame::new_checked(&frame[..]).unwrap();
+        let arp = ArpRepr::parse(&ArpPacket::new_checked(frame.payload()).unwrap());
+        let ArpRepr::EthernetIpv4 {
+            target_protocol_addr,
+            ..
+        } = arp.unwrap()
+        else {
+            panic!("another kind of ARP");
+        };
+        if target_protocol_addr != own {
+            break target_protocol_addr;
+        }
+    };
+    assert_eq!(asked, CLIENT);
+    // The server answers, and a crowd tells us of itself.
+    let to_us = |mut frame: Vec<u8>| {
+        frame[..6].copy_from_slice(&SERVER_MAC);
+        frame
+    };
+    rig.inject(&to_us(arp(ArpOperation::Reply, CLIENT_MAC, CLIENT, own)));
+    for n in 0..10_000u32 {
+        let [_, _, b, c] = n.to_be_bytes();
+        let from = Ipv4Address::new(10, 0, 2, 100 + c % 100);
+        let mac = [2, 0, 0, 0, b, c];
+        rig.inject(&to_us(arp(ArpOperation::Reply, mac, from, own)));
+    }
+    rig.machine.out.clear();
+    // The renewal goes to the server alone.
+    let frame = loop {
+        let frame = next_frame(&mut rig);
+        if dhcp(&frame).is_some() {
+            break frame;
+        }
+    };
+    assert_eq!(dhcp(&frame).unwrap().0, DhcpMessageType::Request);
+    assert_eq!(frame[..6], CLIENT_MAC);
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod archive;
+pub mod dhcp;
 pub mod frames;
 pub mod raw;
 pub mod script;
