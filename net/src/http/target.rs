@@ -16,15 +16,11 @@ pub(super) struct Target<'a> {
 /// # Errors
 /// With the answer: 400, or 421 for a scheme that is not served here (RFC 9110, 7.4).
 pub(super) fn read(target: &[u8], options: bool) -> Result<Target<'_>, Status> {
-    // Nothing behind a fragment's mark is ever sent (RFC 9110, 7.1).
-    if target.contains(&b'#') {
-        return Err(Status::BadRequest);
-    }
     if target.first() == Some(&b'/') {
-        return Ok(divide(target));
+        return divide(target);
     }
     if target == b"*" && options {
-        return Ok(divide(target));
+        return divide(target);
     }
     let mark = target.windows(3).position(|w| w == b"://");
     let (scheme, rest) = target.split_at(mark.ok_or(Status::BadRequest)?);
@@ -40,7 +36,7 @@ pub(super) fn read(target: &[u8], options: bool) -> Result<Target<'_>, Status> {
     if !scheme.eq_ignore_ascii_case(b"http") {
         return Err(Status::BadRequest);
     }
-    let target = divide(rest);
+    let target = divide(rest)?;
     Ok(match target.path {
         // OPTIONS of an absolute address without a path means the server (RFC 9112, 3.2.4).
         [] if options && target.query.is_none() => Target {
@@ -55,18 +51,45 @@ pub(super) fn read(target: &[u8], options: bool) -> Result<Target<'_>, Status> {
     })
 }
 
-fn divide(target: &[u8]) -> Target<'_> {
-    match target.iter().position(|&b| b == b'?') {
-        Some(at) => Target {
-            path: &target[..at],
-            query: Some(&target[at + 1..]),
-        },
-        None => Target {
-            path: target,
-            query: None,
-        },
-    }
+/// Divides path and query. A fragment is never sent (RFC 9110, 7.1).
+fn divide(target: &[u8]) -> Result<Target<'_>, Status> {
+    let end = target.iter().position(|&b| b == b'?' || b == b'#');
+    let (path, query) = match end {
+        None => (target, None),
+        Some(at) if target[at..].contains(&b'#') => return Err(Status::BadRequest),
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+    };
+    Ok(Target { path, query })
 }
+
+/// The letters of a host's name: unreserved, escapes, and sub-delimiters without the comma.
+static IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        table[at] = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
+            );
+        at += 1;
+    }
+    table
+};
 
 /// Whether this is a host with or without a port (RFC 3986, 3.2.2 and 3.2.3): a name, an IPv4
 /// address, or an IPv6 address in brackets. A user's name in front is refused (RFC 9110, 4.2.4),
@@ -84,11 +107,9 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
             (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let end = text.iter().position(|&b| b == b':').unwrap_or(text.len());
-            let name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b);
-            if !text[..end].iter().all(name) {
-                return false;
-            }
+            // What ends it has to begin a port.
+            let end = text.iter().position(|&b| !IN_NAME[usize::from(b)]);
+            let end = end.unwrap_or(text.len());
             text.split_at(end)
         }
     };
