@@ -1,6 +1,6 @@
 //! The kernel finds its network device wherever the machine puts it.
 
-use crate::harness::guest::{boot, boot_to_end, machine, start};
+use crate::harness::guest::{Served, boot, boot_to_end, machine, start};
 use crate::harness::light;
 use quartz::guest::Ending;
 use quartz::machine::{Attachment, Machine};
@@ -88,13 +88,6 @@ fn version_2_of_virtio_mmio_serves() {
 }
 
 #[test]
-fn a_processor_without_random_numbers_serves() {
-    serves(|machine| {
-        machine.extra = ["-cpu", "qemu64"].map(Into::into).to_vec();
-    });
-}
-
-#[test]
 fn a_machine_without_a_network_device_says_so() {
     let _light = light();
     for board in ["microvm", "microvm,acpi=off", "pc", "q35"] {
@@ -106,4 +99,17 @@ fn a_machine_without_a_network_device_says_so() {
         assert_eq!(ending, Ending::Code(ExitCode::NoDevice), "{board}:\n{log}");
         assert!(log.contains("virtio"), "{board}:\n{log}");
     }
+}
+
+#[test]
+fn without_a_random_generator_the_guest_serves_and_says_where_its_keys_come_from() {
+    let _light = light();
+    let warned = |served: &Served| served.log().iter().any(|line| line.contains("no RDRAND"));
+    let plain = boot(|_| {});
+    assert!(!warned(&plain));
+    plain.stop();
+    let poor = boot(|machine| machine.extra = ["-cpu", "qemu64"].map(Into::into).into());
+    assert!(warned(&poor));
+    assert_eq!(poor.get("/").status, 200);
+    poor.stop();
 }
