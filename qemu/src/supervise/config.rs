@@ -239,6 +239,9 @@ impl Config {
                 "append: `public=off` hides /healthz, by which the guest is watched".into(),
             );
         }
+        if file.append.contains("heartbeat=") {
+            return Err("append: `heartbeat` is the supervisor's own".into());
+        }
         for path in [&file.site, &file.kernel].into_iter().flatten() {
             if path.is_relative() {
                 return Err(format!("{} is no absolute path", path.display()));
@@ -398,6 +401,7 @@ mod tests {
             "accelerator = \"hvf\"",
             "append = \"prot=80\"",
             "append = \"public=off\"",
+            "append = \"heartbeat=off\"",
             "site = \"srv\"",
             "[health]\ninterval = 3",
             "[health]\ndead = -1",

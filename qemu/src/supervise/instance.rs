@@ -214,10 +214,7 @@ fn machine(config: &Config) -> Result<(Machine, SocketAddr), Error> {
         host,
         guest: SocketAddrV4::new(guest, line.port),
     }]);
-    machine.append = config.append.clone();
-    if !config.append.contains("heartbeat=") {
-        machine.append = format!("{} heartbeat=1", machine.append).trim().to_owned();
-    }
+    machine.append = format!("{} heartbeat=1", config.append).trim().to_owned();
     machine.extra = config.qemu_args.iter().map(Into::into).collect();
     Ok((machine, SocketAddr::from((Ipv4Addr::LOCALHOST, host))))
 }

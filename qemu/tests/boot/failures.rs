@@ -1,14 +1,16 @@
 //! Every way to fail ends with a readable report and its code: never a hang, never a silent reset.
 
-use crate::harness::guest::{boot, boot_to_end, image, machine};
+use crate::harness::guest::{Served, boot, boot_to_end, image, machine};
 use crate::harness::process::success;
 use crate::harness::{STEP, kernel, light, soon, target};
 use quartz::guest::{Ending, Guest};
+use quartz::http;
 use quartz::image::Image;
-use quartz_abi::ExitCode;
 use quartz_abi::cmdline::Fault;
+use quartz_abi::{ExitCode, Heartbeat};
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What the report of a fault must say besides what every report says; none comes from a guest that
 /// stands still, which is for who watches it.
@@ -85,6 +87,60 @@ fn symbols(addresses: &[String]) -> Vec<String> {
         .args(addresses);
     let printed = success(&mut command, STEP);
     printed.lines().step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_heartbeat_tells_that_the_loop_turns_and_where_the_rings_stand() {
+    let _light = light();
+    let mut served = boot(|machine| machine.append = "heartbeat=1 provoke=console".into());
+    let (first, mark) = heartbeat(&served, 0);
+    served.get("/");
+    // One that was on its way already says nothing of the request.
+    let (_, mark) = heartbeat(&served, mark);
+    let (second, mark) = heartbeat(&served, mark);
+    assert!(second.up_ms > first.up_ms && second.requests > first.requests);
+    assert!(second.rx.used != first.rx.used, "{first} {second}");
+
+    // Deaf, the loop turns and the ring stands.
+    type_until(&mut served, "provoke deaf", "Deaf", mark);
+    let mark = served.guest.journal().mark();
+    let short = Instant::now() + Duration::from_millis(500);
+    assert!(http::get(served.site, "/", short).is_err(), "it answers");
+    let (third, mark) = heartbeat(&served, mark);
+    let (fourth, mark) = heartbeat(&served, mark);
+    assert_eq!((third.rx, third.requests), (fourth.rx, fourth.requests));
+
+    // Spinning, nothing turns.
+    type_until(&mut served, "provoke spin", "Spin", mark);
+    let mark = served.guest.journal().mark();
+    let later = Instant::now() + Duration::from_millis(2500);
+    let journal = served.guest.journal();
+    let beat = journal.wait_for(mark, later, |line| Heartbeat::parse(line).is_some());
+    assert_eq!(beat, None);
+}
+
+/// The next heartbeat, and the mark behind it.
+fn heartbeat(served: &Served, from: u64) -> (Heartbeat, u64) {
+    let journal = served.guest.journal();
+    let line = journal.wait_for(from, soon(), |line| Heartbeat::parse(line).is_some());
+    let beat = Heartbeat::parse(&line.expect("a heartbeat")).unwrap();
+    (beat, journal.mark())
+}
+
+/// Types a line and waits for the word that answers it.
+fn type_until(served: &mut Served, line: &str, word: &str, mark: u64) {
+    served.guest.type_line(line).unwrap();
+    let journal = served.guest.journal();
+    let seen = journal.wait_for(mark, soon(), |line| line.contains(word));
+    assert!(seen.is_some(), "{:?}", served.log());
+}
+
+#[test]
+fn faults_are_provoked_only_where_the_command_line_allows_it() {
+    let _light = light();
+    let mut served = boot(|_| {});
+    type_until(&mut served, "provoke panic", "unknown command", 0);
+    served.stop();
 }
 
 #[test]

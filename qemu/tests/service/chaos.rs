@@ -181,8 +181,10 @@ pub fn table(rows: &[Row]) -> String {
             None => ("–", "–".into()),
         };
         let verdict = row.verdict.as_deref().unwrap_or("–");
-        // The part before the explanation.
-        let verdict = verdict.split([';', '(']).next().unwrap_or(verdict).trim();
+        // Without the explanation.
+        let verdict = verdict.split([';', '(']).next().unwrap_or(verdict);
+        let parts: Vec<&str> = verdict.trim().splitn(3, ": ").take(2).collect();
+        let verdict = parts.join(": ");
         text += &format!(
             "| {} | {state} | {after} | {verdict} | {:.1} s | {}, {} |\n",
             row.name,

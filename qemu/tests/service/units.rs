@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const NAME: &str = "unit";
 
 /// Each test with its name, in this order.
-pub const TESTS: [(&str, fn(&Container)); 13] = [
+pub const TESTS: [(&str, fn(&Container)); 15] = [
     ("start returns when the guest has answered", start_is_ready),
     ("the exposure is 2.0 or better", exposure),
     (
@@ -40,6 +40,14 @@ pub const TESTS: [(&str, fn(&Container)); 13] = [
         refusals,
     ),
     ("ten guests start and stop at once", ten_at_once),
+    (
+        "the package is replaced under a running guest",
+        package_replaced,
+    ),
+    (
+        "a removed package leaves nothing but what the operator wrote",
+        package_removed,
+    ),
 ];
 
 fn configuration(more: &str) -> String {
@@ -101,7 +109,10 @@ fn exposure(c: &Container) {
 }
 
 fn commands_tell(c: &Container) {
-    started(c, "metrics = \"127.0.0.1:9181\"\n");
+    started(
+        c,
+        "metrics = \"127.0.0.1:9181\"\n[autopsy]\nmemory = true\n",
+    );
     let table = c.ok("quartz status");
     assert!(
         table.contains("unit") && table.contains("healthy"),
@@ -140,6 +151,10 @@ fn commands_tell(c: &Container) {
     // What was saved is read by the same command.
     assert!(
         c.ok(&format!("quartz autopsy {folder}/blackbox"))
+            .starts_with("verdict: no failure")
+    );
+    assert!(
+        c.ok(&format!("quartz autopsy {folder}/memory"))
             .starts_with("verdict: no failure")
     );
     let figures = c.ok("curl -s -m 20 http://127.0.0.1:9181/metrics");
@@ -315,4 +330,33 @@ fn ten_at_once(c: &Container) {
     ));
     assert!(!c.has_guests(), "a QEMU is left");
     c.ok("rm /etc/quartz/ten-*.toml; systemctl daemon-reload");
+}
+
+fn package_replaced(c: &Container) {
+    started(c, "");
+    let before = c.healthy(NAME);
+    c.ok("dpkg -i /srv/shared/quartz.deb");
+    wait_until("the new supervisor has adopted the guest", || {
+        c.status(NAME)["metrics"]["adoptions_total"] == 1
+    });
+    let after = c.healthy(NAME);
+    assert_eq!(
+        before["guest"]["pid"], after["guest"]["pid"],
+        "the guest was not kept"
+    );
+    assert_eq!(show(c, "NRestarts"), "0");
+}
+
+fn package_removed(c: &Container) {
+    started(c, "");
+    c.ok("dpkg -r quartz");
+    assert!(!c.has_guests(), "a QEMU is left");
+    let left = c
+        .run("ls -d /usr/bin/quartz /usr/lib/quartz /usr/lib/systemd/system/quartz*")
+        .stdout;
+    assert!(left.is_empty(), "{left}");
+    c.ok("test -f /etc/quartz/unit.toml && rm /etc/quartz/unit.toml");
+    // Nobody holds the port any more: the container shares this program's network.
+    drop(TcpListener::bind("127.0.0.1:8081").unwrap());
+    c.ok("dpkg -i /srv/shared/quartz.deb");
 }
