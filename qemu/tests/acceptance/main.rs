@@ -5,6 +5,7 @@ mod badlink;
 mod crowds;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod sites;
 
 use harness::guest::{Served, boot};
 use harness::load::{CONNECTIONS, Load, Mode, drive};
@@ -31,7 +32,7 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    let measurements: [fn() -> Row; 12] = [
+    let measurements: [fn() -> Row; 16] = [
         first_answer,
         small_memory,
         idle,
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
         crowds::closes,
         crowds::flood,
         badlink::row,
+        || sites::pages(true),
+        || sites::pages(false),
+        || sites::large(true),
+        || sites::large(false),
     ];
     // Numbers of rows, if not all are wanted.
     let chosen: Vec<usize> = std::env::args().filter_map(|w| w.parse().ok()).collect();

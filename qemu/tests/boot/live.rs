@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the browser watches, in milliseconds.
-const WATCHED: u64 = 15_000;
+const WATCHED: u64 = 10_000;
+/// How long until it takes a picture.
+const GLANCE: u64 = 4_000;
 /// More bytes than an empty page of this size takes as a picture.
 const PICTURE: u64 = 20_000;
 
@@ -60,7 +62,7 @@ fn site() -> Option<Arc<Site>> {
 }
 
 /// Chromium at the page, with these words.
-fn browse(url: &str, profile: &Path, words: &[&str]) -> Output {
+fn browse(url: &str, profile: &Path, watched: u64, words: &[&str]) -> Output {
     let mut command = Command::new("chromium");
     command
         .args([
@@ -79,7 +81,7 @@ fn browse(url: &str, profile: &Path, words: &[&str]) -> Output {
             "--disable-component-update",
         ])
         .args(["--enable-logging=stderr", "--window-size=1120,880"])
-        .arg(format!("--timeout={WATCHED}"))
+        .arg(format!("--timeout={watched}"))
         .args(words)
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(url)
@@ -114,7 +116,7 @@ fn the_live_page_moves() {
         });
         let profile = tempfile::tempdir().unwrap();
         let url = format!("http://{}/check.html", served.site);
-        let output = browse(&url, profile.path(), &["--dump-dom"]);
+        let output = browse(&url, profile.path(), WATCHED, &["--dump-dom"]);
         let result = output
             .stdout
             .split_once("<pre id=\"result\">")
@@ -131,7 +133,7 @@ fn the_live_page_moves() {
 
         let picture = profile.path().join("live.png");
         let word = format!("--screenshot={}", picture.display());
-        browse(&url, profile.path(), &[&word]);
+        browse(&url, profile.path(), GLANCE, &[&word]);
         let bytes = fs::metadata(&picture).unwrap().len();
         assert!(bytes > PICTURE, "a picture of {bytes} bytes");
         served.stop();
