@@ -2,7 +2,7 @@
 
 use super::harness::process::{Output, Process, run, success};
 use super::harness::{kernel, target, wait_until};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::UnshareFlags;
 use serde_json::Value;
 use std::fs;
@@ -56,8 +56,12 @@ impl Container {
         );
         let name = format!("quartz-test-{}", std::process::id());
         let nspawn = Process::start(
-            Command::new("systemd-nspawn")
+            // In a process namespace: whatever becomes of the test, the system ends with it all
+            // that runs in there.
+            Command::new("unshare")
+                .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
                 .args([
+                    "systemd-nspawn",
                     "--quiet",
                     "--boot",
                     "--register=no",
@@ -75,12 +79,9 @@ impl Container {
             nspawn: Some(nspawn),
             folder,
         };
-        let pid = container.nspawn.as_ref().unwrap().id().as_raw_nonzero();
-        let children = format!("/proc/{pid}/task/{pid}/children");
         wait_until("the container is up", || {
             // The first child is not the last one: systemd-nspawn forks twice.
-            let text = fs::read_to_string(&children).unwrap_or_default();
-            container.leader = text.trim().parse().unwrap_or(0);
+            container.leader = container.supervisor().map_or(0, child);
             if container.leader == 0 {
                 return false;
             }
@@ -89,6 +90,12 @@ impl Container {
         });
         container.ok("dpkg -i /srv/shared/quartz.deb");
         container
+    }
+
+    /// The process of systemd-nspawn.
+    fn supervisor(&self) -> Option<i32> {
+        let unshare = self.nspawn.as_ref()?.id().as_raw_nonzero().get();
+        Some(child(unshare)).filter(|pid| *pid > 0)
     }
 
     /// A place that the container sees as /srv/shared.
@@ -150,16 +157,22 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let Some(nspawn) = self.nspawn.take() else {
-            return;
-        };
-        // A poweroff, as systemd-nspawn(1) says; dropping it kills what is left.
-        let _ = kill_process(nspawn.id(), Signal::TERM);
+        // A poweroff, as systemd-nspawn(1) says; dropping the process kills what is left.
+        if let Some(pid) = self.supervisor().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
         let gone = || !Path::new(&format!("/proc/{}", self.leader)).exists();
         let deadline = super::harness::soon();
         while !gone() && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(50));
         }
-        drop(nspawn);
+        drop(self.nspawn.take());
     }
+}
+
+/// The only child of a process; 0 without one.
+fn child(pid: i32) -> i32 {
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(children).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
 }
