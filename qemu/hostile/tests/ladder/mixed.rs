@@ -41,12 +41,14 @@ fn boot(setup: Setup) -> Guest {
 /// Transfers run while the fault strikes, after some frames; every byte has to arrive.
 fn transfer(setup: Setup) {
     let mut guest = boot(setup);
+    // Frames, or for what concerns a whole turn of the device (interrupts, kicks, freezing) turns:
+    // a turn may carry a ring full of frames.
     let faults = [
         Order::once(Fault::IdOutOfRange, Queue::Rx).after(100),
         Order::once(Fault::IdRepeated, Queue::Tx).after(700),
         Order::times(Fault::NoInterrupt, Queue::Rx, 5).after(10),
         Order::once(Fault::SwallowKick, Queue::Tx).after(20),
-        Order::until_resets(Fault::Frozen, Queue::Tx, 1).after(100),
+        Order::until_resets(Fault::Frozen, Queue::Tx, 1).after(10),
         Order::times(Fault::OutOfOrder, Queue::Tx, 400).after(100),
         Order::times(Fault::GarbageFrame, Queue::Rx, 100).after(100),
     ];
