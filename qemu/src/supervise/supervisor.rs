@@ -1,10 +1,15 @@
 //! The supervisor's loop: what the threads tell goes into the life, what it says is done here.
 
+mod inquest;
+mod leaving;
+mod requests;
+mod succession;
+
 use super::announce::{Announcer, Event, notify};
 use super::config::Config;
 use super::control::Request;
-use super::escalation::{Escalation, Stage};
-use super::examine::{self, Finding, Subject};
+use super::escalation::Escalation;
+use super::examine::{Finding, Subject};
 use super::instance::{self, Instance};
 use super::life::{Action, Cause, Input, Life, Memo, Millis, Phase};
 use super::metrics::Metrics;
@@ -12,27 +17,23 @@ use super::places::Places;
 use super::process::{boot_id, now};
 use super::record::{GuestNote, Record};
 use super::switch::Switch;
-use super::watch::{Desk, News, Watch};
+use super::watch::{News, Watch};
 use crate::error::Error;
 use crate::guest::Means;
-use crate::monitor::MonitorError;
+use leaving::{Leaving, press};
 use rustix::process::{Signal, pidfd_send_signal};
 use sd_notify::NotifyState;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use succession::Candidate;
 
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a command on the monitor may take.
-const COMMAND: Duration = Duration::from_secs(2);
-/// How long the forwarder may take to confirm a new guest.
-const SWITCHED: Duration = Duration::from_secs(5);
 /// Time between two tries of a means that may have been lost.
 const REPEAT: Millis = 1_000;
 
@@ -67,25 +68,6 @@ pub enum End {
 struct Watched {
     instance: Instance,
     watch: Watch,
-}
-
-/// A guest that is to take over.
-struct Candidate {
-    guest: Watched,
-    config: Config,
-    deadline: Millis,
-    answer: Option<SyncSender<Value>>,
-    ended: bool,
-}
-
-/// A guest that was replaced.
-struct Leaving {
-    guest: Watched,
-    stop: Escalation,
-    pressed: Option<(Means, Millis)>,
-    ended: bool,
-    /// What to tell whom when it has gone.
-    answer: Option<(SyncSender<Value>, Value)>,
 }
 
 /// The supervisor of one guest.
@@ -434,155 +416,6 @@ impl Supervisor {
         }
     }
 
-    fn subject(&self, cause: Option<Cause>) -> Option<Subject> {
-        let current = self.current.as_ref()?;
-        let alive = current.instance.process.state().is_some();
-        Some(Subject {
-            name: self.name.clone(),
-            number: current.instance.note.number,
-            pid: current.instance.note.process.pid,
-            folder: current.instance.folder.clone(),
-            memory: current
-                .instance
-                .memory
-                .as_ref()
-                .and_then(|m| m.try_clone().ok()),
-            desk: alive.then(|| current.watch.desk()),
-            evidence: current.watch.evidence(),
-            at: now(),
-            fresh: self.config.limits.suspect,
-            cause,
-        })
-    }
-
-    fn begin_autopsy(&self, subject: Subject, answer: Option<SyncSender<Value>>) {
-        let (to, keeping) = (self.places.autopsies(), self.config.keeping);
-        let deadline = Instant::now() + Duration::from_millis(self.config.limits.autopsy);
-        let sender = self.sender.clone();
-        let number = subject.number;
-        self.metrics.autopsies.fetch_add(1, Relaxed);
-        let begun = thread::Builder::new()
-            .name("autopsy".into())
-            .spawn(move || {
-                let finding = examine::examine(&subject, &to, keeping.memory, deadline);
-                examine::prune(&to, keeping.keep, keeping.max_size);
-                let _ = sender.send(Message::Examined(number, finding, answer));
-            });
-        if let Err(error) = begun {
-            let finding = Finding {
-                verdict: format!("no autopsy: {error}"),
-                folder: None,
-                missing: vec!["everything".into()],
-            };
-            let _ = self.sender.send(Message::Examined(number, finding, None));
-        }
-    }
-
-    fn examined(
-        &mut self,
-        number: u64,
-        finding: Finding,
-        answer: Option<SyncSender<Value>>,
-        actions: &mut Vec<Action>,
-    ) {
-        if !finding.missing.is_empty() {
-            self.metrics.autopsies_incomplete.fetch_add(1, Relaxed);
-        }
-        let place = match &finding.folder {
-            Some(folder) => folder.display().to_string(),
-            None => "nothing could be written".into(),
-        };
-        let event = Event {
-            name: self.name.clone(),
-            number,
-            state: "examined".into(),
-            reason: format!("verdict: {} ({place})", finding.verdict),
-            priority: 4,
-        };
-        self.announce(&event);
-        match answer {
-            Some(answer) => {
-                let _ = answer.try_send(json!({
-                    "ok": true,
-                    "verdict": finding.verdict,
-                    "folder": finding.folder,
-                    "missing": finding.missing,
-                }));
-            }
-            None => self.life.step(now(), &Input::AutopsyDone, actions),
-        }
-        self.last_finding = Some(finding);
-    }
-
-    fn answer(&mut self, request: Request, answer: SyncSender<Value>, actions: &mut Vec<Action>) {
-        let done = |value: Value| {
-            // Who has gone does not need it.
-            let _ = answer.try_send(value);
-        };
-        let no_guest = || json!({"ok": false, "error": "there is no guest"});
-        match request {
-            Request::Status => done(self.status()),
-            Request::Stop => {
-                self.stop(actions);
-                done(json!({"ok": true}));
-            }
-            Request::Reload { always } => self.reload(always, answer),
-            Request::Autopsy => match self.subject(None) {
-                Some(subject) => self.begin_autopsy(subject, Some(answer)),
-                None => done(no_guest()),
-            },
-            Request::Type { line } => done(match &self.current {
-                Some(current) if current.watch.type_line(&line) => json!({"ok": true}),
-                Some(_) => json!({"ok": false, "error": "the console does not take it"}),
-                None => no_guest(),
-            }),
-            Request::Lines { from } => done(match &self.current {
-                Some(current) => json!({
-                    "ok": true,
-                    "guest": current.instance.note.number,
-                    "lines": current.watch.journal.since(from),
-                    "next": current.watch.journal.mark(),
-                }),
-                None => no_guest(),
-            }),
-        }
-    }
-
-    /// Everything, for programs.
-    fn status(&self) -> Value {
-        let at = now();
-        let current = self.current.as_ref();
-        let evidence = current.map(|c| c.watch.evidence());
-        let fresh = self.config.limits.suspect;
-        let sent = current.map(|c| c.watch.desk().sent()).unwrap_or_default();
-        json!({
-            "ok": true,
-            "name": self.name,
-            "state": self.life.phase().name(),
-            "since_ms": at.saturating_sub(self.life.since()),
-            "reason": self.life.reason(),
-            "listen": self.config.listen.to_string(),
-            "supervisor": {"pid": std::process::id(), "up_ms": at.saturating_sub(self.began),
-                "version": env!("CARGO_PKG_VERSION")},
-            "guest": current.map(|c| json!({
-                "number": c.instance.note.number,
-                "pid": c.instance.note.process.pid,
-                "address": c.instance.note.address.to_string(),
-                "config": c.instance.note.config,
-            })),
-            "starts": self.life.started(),
-            "dead": evidence.as_ref().map(|e| e.dead_part(at, fresh, None).to_string()),
-            "evidence": evidence.map(|e| e.to_json(at)),
-            "monitor": {"queries": sent.queries, "writes": sent.writes},
-            "forwarder": self.switch.figures(),
-            "leaving": self.leaving.len(),
-            "autopsy": self.last_finding.as_ref().map(|f| json!({
-                "verdict": f.verdict, "folder": f.folder, "missing": f.missing,
-            })),
-            "metrics": self.metrics.json(),
-        })
-    }
-
     fn keep_record(&mut self) {
         let note = |guest: &Watched| guest.instance.note.clone();
         let leaving = self.leaving.iter().map(|l| (note(&l.guest), Some(l.stop)));
@@ -620,199 +453,6 @@ impl Supervisor {
             notify(&[NotifyState::Watchdog]);
         }
     }
-
-    /// `reload` and `upgrade`: what the configuration says now is to run.
-    fn reload(&mut self, always: bool, answer: SyncSender<Value>) {
-        let refuse = |error: String| {
-            let _ = answer.try_send(json!({"ok": false, "error": error}));
-        };
-        let config = match Config::read(&self.places.config()) {
-            Ok(config) => config,
-            Err(error) => return refuse(error.to_string()),
-        };
-        if self.candidate.is_some() || !self.leaving.is_empty() {
-            return refuse("a successor is taking over already".into());
-        }
-        let same = match self.current.as_ref() {
-            Some(current) => current.instance.note.config == config.canonical(),
-            None => false,
-        };
-        self.life.set_limits(config.limits);
-        if self.life.phase() != Phase::Healthy {
-            let phase = self.life.phase();
-            self.config = config;
-            return refuse(format!(
-                "the guest is {phase}: nothing to take over from; the next start uses the new configuration"
-            ));
-        }
-        if same && !always {
-            self.config = config;
-            let _ = answer.try_send(json!({"ok": true, "changed": false}));
-            return;
-        }
-        notify(&[NotifyState::Reloading]);
-        self.last_number += 1;
-        let started = Instance::start(&config, &self.places, self.last_number)
-            .and_then(|instance| self.watch(instance));
-        match started {
-            Ok(guest) => {
-                self.candidate = Some(Candidate {
-                    guest,
-                    deadline: now() + config.limits.start,
-                    config,
-                    answer: Some(answer),
-                    ended: false,
-                });
-                self.keep_record();
-            }
-            Err(error) => {
-                self.metrics.upgrades_failed.fetch_add(1, Relaxed);
-                notify(&[NotifyState::Ready]);
-                refuse(error.to_string());
-            }
-        }
-    }
-
-    /// The successor answers: new connections go to it, the old guest finishes and goes.
-    fn take_over_from_current(&mut self, actions: &mut Vec<Action>) {
-        let Some(candidate) = self.candidate.take() else {
-            return;
-        };
-        candidate.guest.instance.widen();
-        self.switch.set(Some(candidate.guest.instance.note.address));
-        if !self.switch.confirmed(Instant::now() + SWITCHED) {
-            if let Some(current) = &self.current {
-                self.switch.set(Some(current.instance.note.address));
-            }
-            return self.dismiss(candidate, "the forwarder does not answer");
-        }
-        let number = candidate.guest.instance.note.number;
-        let old = self.current.replace(candidate.guest);
-        self.config = candidate.config;
-        self.metrics.upgrades.fetch_add(1, Relaxed);
-        self.life.succeeded(now(), actions);
-        let told = json!({"ok": true, "changed": true, "guest": number});
-        if let Some(guest) = old {
-            self.leaving.push(Leaving {
-                guest,
-                stop: Escalation::new(now(), Means::Drain),
-                pressed: None,
-                ended: false,
-                answer: candidate.answer.map(|answer| (answer, told)),
-            });
-        }
-        notify(&[NotifyState::Ready]);
-    }
-
-    fn tend_candidate(&mut self) {
-        let over = self.candidate.as_ref().and_then(|candidate| {
-            let late = now() >= candidate.deadline;
-            (candidate.ended || late).then_some(candidate.ended)
-        });
-        let (Some(ended), Some(candidate)) = (over, self.candidate.take_if(|_| over.is_some()))
-        else {
-            return;
-        };
-        let tail = candidate.guest.instance.serial_tail();
-        let complaints = candidate.guest.instance.complaints();
-        let words: Vec<&str> = tail.trim_end().lines().chain(complaints.lines()).collect();
-        let last = words[words.len().saturating_sub(3)..].join(" | ");
-        let why = match ended {
-            true => format!("the successor ended before it answered: {last}"),
-            false => format!("the successor did not answer in time: {last}"),
-        };
-        self.dismiss(candidate, &why);
-    }
-
-    /// A successor that does not take over; the old guest stays.
-    fn dismiss(&mut self, mut candidate: Candidate, why: &str) {
-        self.metrics.upgrades_failed.fetch_add(1, Relaxed);
-        let number = candidate.guest.instance.note.number;
-        self.announce(&Event {
-            name: self.name.clone(),
-            number,
-            state: "upgrade-failed".into(),
-            reason: why.to_owned(),
-            priority: 3,
-        });
-        notify(&[NotifyState::Ready]);
-        let told = json!({"ok": false, "error": format!("{why}; the old guest stays")});
-        self.leaving.push(Leaving {
-            ended: candidate.ended,
-            guest: candidate.guest,
-            stop: Escalation::new(now(), Means::Quit),
-            pressed: None,
-            answer: candidate.answer.take().map(|answer| (answer, told)),
-        });
-    }
-
-    fn tend_leaving(&mut self) {
-        let limits = self.config.limits.stop;
-        for leaving in &mut self.leaving {
-            let at = now();
-            if leaving.ended {
-                continue;
-            }
-            match leaving.stop.stage(&limits, at) {
-                Stage::Press(means) => {
-                    let again = leaving.pressed.is_none_or(|(last, when)| {
-                        last < means || (means == Means::Drain && at - when >= REPEAT)
-                    });
-                    if again {
-                        leaving.pressed = Some((means, at));
-                        press(&leaving.guest, means, &self.sender);
-                    }
-                }
-                // The system holds it; there is nothing left to try.
-                Stage::Stuck => leaving.ended = true,
-            }
-        }
-        let mut gone = Vec::new();
-        self.leaving.retain_mut(|leaving| {
-            if leaving.ended {
-                leaving.guest.instance.clean();
-                gone.extend(leaving.answer.take());
-            }
-            !leaving.ended
-        });
-        for (answer, told) in gone {
-            let _ = answer.try_send(told);
-        }
-    }
-}
-
-/// Makes a guest stop by `means`; what cannot be tried is told.
-fn press(guest: &Watched, means: Means, sender: &Sender<Message>) {
-    let number = guest.instance.note.number;
-    let refused = {
-        let sender = sender.clone();
-        move || drop(sender.send(Message::Refused(number, means)))
-    };
-    match means {
-        Means::Itself => {}
-        // Repeated: the guest may not listen yet, and neither may its serial line.
-        Means::Drain => drop(guest.watch.type_line("drain")),
-        Means::PowerDown => command(guest.watch.desk(), "system_powerdown", refused),
-        Means::Quit => command(guest.watch.desk(), "quit", refused),
-        Means::Terminate if guest.instance.signal(Signal::TERM) => {}
-        Means::Kill if guest.instance.signal(Signal::KILL) => {}
-        Means::Terminate | Means::Kill => refused(),
-    }
-}
-
-/// Runs a command on the monitor without waiting for it here.
-fn command(desk: Desk, command: &'static str, refused: impl FnOnce() + Send + 'static) {
-    let run = move || {
-        let result = desk.execute(command, Value::Null, Instant::now() + COMMAND);
-        if matches!(
-            result,
-            Err(MonitorError::Gone(_) | MonitorError::Refused(_))
-        ) {
-            refused();
-        }
-    };
-    // Without a thread the next means has its time soon enough.
-    let _ = thread::Builder::new().name(command.into()).spawn(run);
 }
 
 /// The address by which this host reaches what listens on `address`.
