@@ -1,15 +1,13 @@
 //! A real browser renders a page of the manual with its style sheet.
 
 use crate::clients;
+use crate::harness::browser::{checked, chromium};
 use crate::harness::guest::packed;
 use crate::harness::network::{boot_on_tap, in_namespace};
 use crate::harness::process::{Output, run};
 use crate::harness::{heavy, manual};
-use quartz::site::Site;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A page of our own beside the manual: it opens a page of the manual in a frame and writes down
@@ -32,37 +30,10 @@ frame.onload = () => {
 };
 </script>"#;
 
-/// The manual with the page above.
-fn site() -> Option<Arc<Site>> {
-    let file = tempfile::tempfile().unwrap();
-    let mut archive = tar::Builder::new(file);
-    archive.append_dir_all(".", manual()).unwrap();
-    let mut header = tar::Header::new_gnu();
-    header.set_size(CHECK.len() as u64);
-    header.set_mode(0o644);
-    archive
-        .append_data(&mut header, "check.html", CHECK.as_bytes())
-        .unwrap();
-    let file = archive.into_inner().unwrap();
-    let bytes = file.metadata().unwrap().len();
-    Some(Arc::new(Site { file, bytes }))
-}
-
 /// The document at `url` after its scripts ran, as Chromium has it.
 fn render(url: &str, profile: &Path) -> Output {
-    let mut command = Command::new("chromium");
-    command
-        .args(["--headless", "--no-sandbox", "--disable-gpu"])
-        .args(["--disable-quic", "--no-first-run", "--disable-sync"])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-        ])
-        .args(["--disable-dev-shm-usage", "--timeout=30000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(url)
-        // Nothing of the person's own settings.
-        .env("HOME", profile);
+    let mut command = chromium(profile);
+    command.args(["--timeout=30000", "--dump-dom", url]);
     run(&mut command, Duration::from_secs(90))
 }
 
@@ -70,7 +41,7 @@ fn render(url: &str, profile: &Path) -> Output {
 fn a_page_renders_with_its_style_sheet() {
     let _heavy = heavy();
     in_namespace(|| {
-        let served = boot_on_tap(|machine| machine.site = site());
+        let served = boot_on_tap(|machine| machine.site = checked(&manual(), CHECK));
         let profile = tempfile::tempdir().unwrap();
         let url = format!("http://{}/check.html", served.site);
         let output = render(&url, profile.path());

@@ -1,5 +1,6 @@
 //! The example application in a real browser: figures that move, a chart, no complaint.
 
+use crate::harness::browser::{checked, chromium};
 use crate::harness::network::{TAP, boot_on_tap, in_namespace};
 use crate::harness::process::{Output, Process};
 use crate::harness::{heavy, soon, target, wait_until};
@@ -9,7 +10,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,45 +48,17 @@ setInterval(() => {
 /// The example's site with the page above.
 fn site() -> Option<Arc<Site>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/live/site");
-    let mut archive = tar::Builder::new(tempfile::tempfile().unwrap());
-    archive.append_dir_all(".", folder).unwrap();
-    let mut header = tar::Header::new_gnu();
-    header.set_size(CHECK.len() as u64);
-    header.set_mode(0o644);
-    archive
-        .append_data(&mut header, "check.html", CHECK.as_bytes())
-        .unwrap();
-    let file = archive.into_inner().unwrap();
-    let bytes = file.metadata().unwrap().len();
-    Some(Arc::new(Site { file, bytes }))
+    checked(&folder, CHECK)
 }
 
 /// Chromium at the page, with these words.
 fn browse(url: &str, profile: &Path, watched: u64, words: &[&str]) -> Output {
-    let mut command = Command::new("chromium");
+    let mut command = chromium(profile);
     command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-        ])
-        .args([
-            "--no-first-run",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-        ])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-        ])
         .args(["--enable-logging=stderr", "--window-size=1120,880"])
         .arg(format!("--timeout={watched}"))
         .args(words)
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(url)
-        // Nothing of the person's own settings.
-        .env("HOME", profile);
+        .arg(url);
     let output = Process::start(&mut command).finish(Duration::from_secs(120));
     let complaints: Vec<&str> = output
         .stderr

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod badlink;
+pub mod browser;
 pub mod crowd;
 pub mod flood;
 pub mod guest;
