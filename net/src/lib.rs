@@ -24,6 +24,7 @@ extern crate std;
 mod acknowledge;
 mod address;
 pub mod app;
+mod census;
 mod challenge;
 mod checksum;
 mod config;
@@ -54,6 +55,7 @@ mod table;
 mod text;
 mod time_wait;
 
+pub use census::{ClosedSnapshot, FlowSnapshot, FlowState};
 pub use config::{StackConfig, StackError};
 pub use host::{Host, Snapshot};
 pub use site::{MOST_ENTRIES, Site, SiteError, SiteErrorKind, SiteOptions};

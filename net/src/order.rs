@@ -97,6 +97,14 @@ impl<const LISTS: usize> Order<LISTS> {
         (first != NONE).then_some(first)
     }
 
+    /// The members of `list`, oldest first.
+    pub fn members(&self, list: usize) -> impl Iterator<Item = u32> + '_ {
+        core::iter::successors(self.oldest(list), |member| {
+            let after = self.nodes[*member as usize].after;
+            (after != NONE).then_some(after)
+        })
+    }
+
     /// Whether `member` is in `list`.
     pub fn holds(&self, member: u32, list: usize) -> bool {
         let node = self.nodes.get(member as usize);
@@ -135,6 +143,7 @@ mod tests {
             for (list, model) in model.iter().enumerate() {
                 assert_eq!(order.oldest(list), model.front().copied());
                 assert_eq!(order.len(list), model.len());
+                assert!(order.members(list).eq(model.iter().copied()));
                 assert!((0..16).all(|m| order.holds(m, list) == model.contains(&m)));
             }
         }

@@ -71,6 +71,11 @@ impl Pool {
         Some(self.flows.len() as u32 - 1)
     }
 
+    /// Slots used at least once.
+    pub fn used(&self) -> u32 {
+        self.flows.len() as u32
+    }
+
     /// Whether there is a free slot.
     pub fn is_full(&self) -> bool {
         self.free.is_empty() && self.sockets.is_empty()

@@ -120,6 +120,11 @@ impl TimeWait {
         self.order.oldest(0)
     }
 
+    /// The records, oldest first.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.order.members(0).map(|index| self.get(index))
+    }
+
     /// When the oldest record is forgotten.
     pub fn next(&self) -> Option<Instant> {
         self.oldest().map(|index| self.get(index).deadline)

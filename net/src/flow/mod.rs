@@ -7,6 +7,7 @@
 //! learns of a byte that we send: what is said lies in the [`Queue`], `sender` decides what of it
 //! goes out, and acknowledgements of data end here.
 
+mod census;
 mod revive;
 mod speech;
 
@@ -96,6 +97,8 @@ pub(crate) struct Flow {
     pub tuple: Tuple,
     /// The tuple's hash.
     pub hash: u64,
+    /// When its first segment came.
+    opened: Instant,
     /// The hardware address that the last segment came from, where the next one goes.
     peer: [u8; 6],
     /// The peer's initial sequence number.
@@ -148,6 +151,7 @@ impl Flow {
                 local_port: 0,
             },
             hash: 0,
+            opened: Instant::ZERO,
             peer: [0; 6],
             irs: 0,
             numbering: Numbering::Plain,
@@ -190,6 +194,7 @@ impl Flow {
         self.stage = Stage::HalfOpen;
         self.tuple = segment.tuple;
         self.hash = hash;
+        self.opened = now;
         self.irs = segment.seq;
         self.numbering = Numbering::From(iss);
         let most = mtu - crate::frame::overhead(&segment.tuple);

@@ -1,6 +1,7 @@
 //! The stack as the kernel sees it: frames in, frames out, deadlines.
 
 mod admission;
+mod census;
 mod conversation;
 mod internet;
 mod timers;
