@@ -93,7 +93,7 @@ profile: kernel ## which functions the instructions of a request for WHAT (defau
 	@exec target/release/quartz profile "$(or $(WHAT),/)"
 
 .PHONY: install
-install: build ## the command, the kernel and systemd units, into DESTDIR (default: this host)
+install: build ## the command, the kernel, manual pages and systemd units, into DESTDIR (default: this host)
 	@qemu/install.sh install
 
 .PHONY: uninstall

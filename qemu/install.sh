@@ -5,7 +5,8 @@
 #   qemu/install.sh uninstall    removes it; /etc/quartz and /var/lib/quartz stay
 #   qemu/install.sh deb FILE     a Debian package
 #
-# What is installed was built before: `make build`.
+# What is installed was built before: `make build`. The same input makes the same package: files carry
+# the time SOURCE_DATE_EPOCH, which is the last commit's unless it is set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,10 +18,16 @@ fail() {
 # The command that is installed.
 quartz=${QUARTZ:-target/release/quartz}
 units=(quartz@.service quartz@.socket quartz-forward@.service)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+export SOURCE_DATE_EPOCH
+# Where shells look for completions.
+bash=/usr/share/bash-completion/completions/quartz
+zsh=/usr/share/zsh/vendor-completions/_quartz
+fish=/usr/share/fish/vendor_completions.d/quartz.fish
 
 # Every file, below a directory.
 lay_out() {
-    local to=$1 unit
+    local to=$1 unit shell
     [ -e "$quartz" ] && [ -e target/quartz-unikernel.elf ] || fail 'not built: run `make build` first'
     install -d -m 755 "$to/etc/quartz"
     install -D -m 755 -s "$quartz" "$to/usr/bin/quartz"
@@ -29,6 +36,12 @@ lay_out() {
         install -D -m 644 "qemu/systemd/$unit" "$to/usr/lib/systemd/system/$unit"
     done
     install -D -m 755 qemu/systemd/quartz-generator "$to/usr/lib/systemd/system-generators/quartz-generator"
+    "$quartz" manual "$to/usr/share/man" --date "$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)"
+    gzip -9nf "$to"/usr/share/man/man1/quartz*.1 "$to/usr/share/man/man5/quartz.toml.5"
+    for shell in bash zsh fish; do
+        install -D -m 644 /dev/null "$to${!shell}"
+        "$quartz" completions $shell >"$to${!shell}"
+    done
     install -D -m 644 qemu/systemd/example.toml "$to/usr/share/doc/quartz/example.toml"
     install -D -m 644 docs/operations.md "$to/usr/share/doc/quartz/operations.md"
     install -D -m 644 LICENSE "$to/usr/share/doc/quartz/copyright"
@@ -45,7 +58,7 @@ case ${1:-} in
 install)
     lay_out "${DESTDIR:-}"
     tell_systemd
-    printf 'quartz: installed; next: write /etc/quartz/NAME.toml (see /usr/share/doc/quartz/example.toml), then: systemctl daemon-reload && systemctl enable --now quartz@NAME\n'
+    printf 'quartz: installed; next: write /etc/quartz/NAME.toml (man quartz.toml), then: systemctl daemon-reload && systemctl enable --now quartz@NAME\n'
     ;;
 uninstall)
     if [ -z "${DESTDIR:-}" ] && [ -d /run/systemd/system ]; then
@@ -56,6 +69,8 @@ uninstall)
     for unit in "${units[@]}"; do
         rm -f "$root/usr/lib/systemd/system/$unit"
     done
+    rm -f "$root"/usr/share/man/man1/quartz{,-*}.1.gz "$root/usr/share/man/man5/quartz.toml.5.gz"
+    rm -f "$root$bash" "$root$zsh" "$root$fish"
     rm -rf "$root/usr/lib/quartz" "$root/usr/share/doc/quartz"
     rmdir --ignore-fail-on-non-empty "$root/etc/quartz" 2>/dev/null || true
     tell_systemd

@@ -40,6 +40,10 @@ test)
     has ab || missing+=(apache2-utils)
     has h2load || missing+=(nghttp2-client)
     has slowhttptest || missing+=(slowhttptest)
+    # For the manual pages and the completions.
+    has mandoc || missing+=(mandoc)
+    has zsh || missing+=(zsh)
+    has fish || missing+=(fish)
     python=/usr/bin/python3
     "$python" -c 'import requests' 2>/dev/null || missing+=(python3-requests)
     "$python" -c 'import httpx' 2>/dev/null || missing+=(python3-httpx)

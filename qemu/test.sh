@@ -89,6 +89,7 @@ step "host lints" cargo clippy --all-targets -- -D warnings
 step "host documentation" documentation cargo doc --no-deps
 step "host tests" cargo test --no-fail-fast -p quartz-abi -p quartz-drivers -p quartz-net
 step "tool tests" cargo test -p quartz --lib --bins
+step "documentation tests" cargo test -p quartz --test docs
 step "counter build" cargo build --release -p quartz-plugin
 step "boot tests" "${private[@]}" cargo test -p quartz --test boot
 step "service tests" cargo test -p quartz --test service

@@ -30,6 +30,9 @@ pub enum AutopsyError {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory that no autopsy has left.
+    #[error("{} is no autopsy: there is neither {REPORT} nor blackbox in it", .0.display())]
+    NoAutopsy(PathBuf),
     /// No black box is in it.
     #[error("{}: {source}", path.display())]
     NoBox {
@@ -60,6 +63,9 @@ pub fn main(args: &AutopsyArgs) -> Result<(), Error> {
             return Ok(());
         }
         file.push("blackbox");
+        if !file.exists() {
+            return Err(AutopsyError::NoAutopsy(args.subject.clone()).into());
+        }
     }
     let bytes = find(&file)?;
     let found = BlackBox::parse(&bytes).map_err(|source| AutopsyError::NoBox {

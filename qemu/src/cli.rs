@@ -4,13 +4,21 @@
 use crate::accelerator::Wanted;
 use crate::memory::Memory;
 use crate::network::Network;
-use crate::outcome;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
-/// Serve web sites from a unikernel in a QEMU microvm.
+pub mod help;
+
+/// Longest run of a load, in seconds: a week.
+const LONGEST: u64 = 7 * 86_400;
+
+/// Serve web sites from a unikernel in a QEMU microvm
+///
+/// `run` serves a site in the foreground, `pack` makes an image of one. In production guests are
+/// services: `status` and the commands after it look after them. `soak`, `bench` and `profile`
+/// measure.
 #[derive(Debug, Parser)]
-#[command(name = "quartz", version, about, after_long_help = outcome::table())]
+#[command(name = "quartz", version, after_long_help = help::text("quartz"))]
 #[command(max_term_width = 100)]
 pub struct Cli {
     /// What to do.
@@ -27,13 +35,14 @@ pub enum Command {
     /// Text is compressed with gzip and brotli where that makes it smaller. `_headers` and
     /// `_redirects` hold the site's own rules, as on Netlify and Cloudflare Pages. Links to pages
     /// that are not there are named.
+    #[command(after_long_help = help::text("pack"))]
     Pack(PackArgs),
     /// Start a guest, serve until Ctrl-C, then drain and stop
     ///
     /// Prints one line, `quartz: serving http://...`, to standard output once the guest has
     /// answered a request. The guest's log goes to standard error. Ctrl-C, SIGTERM or SIGHUP lets
     /// the guest finish what it is answering and stops it; a second one does not wait for that.
-    #[command(after_long_help = outcome::table())]
+    #[command(after_long_help = help::text("run"))]
     Run(RunArgs),
     /// Load a guest for a long time, watch every counter, give a verdict
     ///
@@ -56,6 +65,7 @@ pub enum Command {
     /// The subject is the name of a guest; or the directory of an autopsy; or a dump of a guest's
     /// memory (raw, or an ELF core from QEMU's dump-guest-memory); or what the admin port's
     /// /blackbox sent.
+    #[command(after_long_help = help::text("autopsy"))]
     Autopsy(AutopsyArgs),
     /// Show how a guest that runs as a service is, or all of them
     Status(StatusArgs),
@@ -74,8 +84,10 @@ pub enum Command {
     /// The successor boots beside the guest; once it answers, new connections go to it, and the
     /// old guest finishes what it is answering and goes. If the successor does not answer in time,
     /// everything stays as it was, the configuration too.
+    #[command(after_long_help = help::text("upgrade"))]
     Upgrade(UpgradeArgs),
     /// Show what a guest says on its serial console, and type to it
+    #[command(after_long_help = help::text("console"))]
     Console(ConsoleArgs),
     /// Supervise a guest: the main process of quartz@NAME.service
     ///
@@ -84,6 +96,14 @@ pub enum Command {
     Supervise(SuperviseArgs),
     /// Hold the clients' connections: the main process of quartz-forward@NAME.service
     Forward(ForwardArgs),
+    /// Print the completions for a shell
+    ///
+    /// `make install` and the Debian package put them where shells look.
+    #[command(after_long_help = help::text("completions"))]
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual(ManualArgs),
     /// Write the drop-ins of all guests: a systemd generator
     #[command(hide = true)]
     Generate(GenerateArgs),
@@ -106,7 +126,7 @@ pub struct StatusArgs {
     /// The guest's name; all without one
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
-    /// For a program
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
@@ -114,22 +134,51 @@ pub struct StatusArgs {
 /// What `quartz list` takes.
 #[derive(Args, Debug)]
 pub struct ListArgs {
-    /// For a program
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }
 
+/// A shell that completions can be had for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// What `quartz completions` takes.
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+/// What `quartz manual` takes.
+#[derive(Args, Debug)]
+pub struct ManualArgs {
+    /// Where the pages go, into man1 and man5
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
+    /// The date that they carry
+    #[arg(long, value_name = "YYYY-MM-DD", default_value = "")]
+    pub date: String,
+}
+
 /// What `quartz upgrade` takes.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true))]
 pub struct UpgradeArgs {
     /// The guest's name
     #[arg(value_name = "NAME")]
     pub name: String,
     /// The new kernel
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = "what")]
     pub kernel: Option<PathBuf>,
     /// The new site: a directory or an image
-    #[arg(long, value_name = "DIR|FILE")]
+    #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath, group = "what")]
     pub site: Option<PathBuf>,
 }
 
@@ -181,10 +230,10 @@ pub struct GenerateArgs {
 #[derive(Args, Debug)]
 pub struct PackArgs {
     /// The site: a directory, or a tar archive
-    #[arg(value_name = "DIR|FILE")]
+    #[arg(value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
     pub site: PathBuf,
     /// Where to write the image; `-` is standard output
-    #[arg(short, long, value_name = "FILE", default_value = "site.tar")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "site.tar")]
     pub output: PathBuf,
     /// Take hidden files in too
     ///
@@ -205,12 +254,12 @@ pub struct RunArgs {
     /// The site: a directory, or an image made by `quartz pack` or `tar cf`
     ///
     /// Without one the kernel serves its own demo site.
-    #[arg(long, value_name = "DIR|FILE")]
+    #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
     pub site: Option<PathBuf>,
     /// Port of 127.0.0.1 to serve on; 0 takes a free one
     ///
     /// With a tap the guest has an address of its own and its port comes by --append port=N.
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = port)]
     pub port: u16,
     /// How the guest is attached: `user`, or `tap:NAME` for an existing tap device
     ///
@@ -219,32 +268,33 @@ pub struct RunArgs {
     /// (`ip=ADDR/LEN gw=ADDR`, or `ip=dhcp`).
     #[arg(long, value_name = "NET", default_value_t = Network::User)]
     pub net: Network,
-    /// Memory of the guest
+    /// Memory of the guest, such as 64M or 1G
     #[arg(long, value_name = "SIZE", default_value_t = Memory::mib(64))]
     pub mem: Memory,
-    /// The kernel [default: the one built with this program]
-    #[arg(long, value_name = "FILE")]
+    /// The kernel [default: the one built or installed with this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kernel: Option<PathBuf>,
     /// What runs the guest: `auto` takes KVM if a guest really runs on it
     #[arg(long, value_enum, default_value_t = Wanted::Auto)]
     pub accel: Wanted,
-    /// Words for the guest's command line
+    /// Words for the guest's command line, separated by blanks: KEY=VALUE
     #[arg(
         long,
         value_name = "WORDS",
         default_value = "",
+        hide_default_value = true,
         allow_hyphen_values = true
     )]
     pub append: String,
     /// Port of 127.0.0.1 that leads to the guest's admin port; 0 takes a free one
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = port)]
     pub admin_port: Option<u16>,
     /// Seconds that the guest has for its first answer
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub answer_within: u64,
-    /// The QEMU program
-    #[arg(long, value_name = "PROGRAM")]
+    /// The QEMU program [default: qemu-system-x86_64 on the search path]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,
 }
 
@@ -253,26 +303,28 @@ pub struct RunArgs {
 pub struct SoakArgs {
     /// How long the load runs
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=LONGEST))]
     pub seconds: u64,
     /// Where to leave soak.json and soak.svg
-    #[arg(long, value_name = "DIR", default_value = "target/soak")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "target/soak")]
     pub out: PathBuf,
-    /// Memory of the guest
+    /// Memory of the guest, such as 64M or 1G
     #[arg(long, value_name = "SIZE", default_value_t = Memory::mib(128))]
     pub mem: Memory,
-    /// The kernel [default: the one built with this program]
-    #[arg(long, value_name = "FILE")]
+    /// The kernel [default: the one built or installed with this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kernel: Option<PathBuf>,
-    /// Words for the guest's command line
+    /// Words for the guest's command line, separated by blanks: KEY=VALUE
     #[arg(
         long,
         value_name = "WORDS",
         default_value = "",
+        hide_default_value = true,
         allow_hyphen_values = true
     )]
     pub append: String,
-    /// The QEMU program
-    #[arg(long, value_name = "PROGRAM")]
+    /// The QEMU program [default: qemu-system-x86_64 on the search path]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,
     /// Run in the namespace that this program is in
     #[arg(long, hide = true)]
@@ -294,22 +346,22 @@ pub struct BenchArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
     /// Where to leave bench.json
-    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "target/bench")]
     pub out: PathBuf,
     /// The peers, as qemu/peers/build.sh leaves them
-    #[arg(long, value_name = "DIR", default_value = "target/bench/peers")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "target/bench/peers")]
     pub peers: PathBuf,
     /// What to compare the cost with
-    #[arg(long, value_name = "FILE", default_value = crate::bench::baseline::FILE)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = crate::bench::baseline::FILE)]
     pub baseline: PathBuf,
     /// Make this run's cost the baseline
     #[arg(long)]
     pub keep: bool,
-    /// The kernel [default: the one built with this program]
-    #[arg(long, value_name = "FILE")]
+    /// The kernel [default: the one built or installed with this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kernel: Option<PathBuf>,
-    /// The QEMU program
-    #[arg(long, value_name = "PROGRAM")]
+    /// The QEMU program [default: qemu-system-x86_64 on the search path]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,
     /// Run in the namespace that this program is in
     #[arg(long, hide = true)]
@@ -332,13 +384,13 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub top: usize,
     /// Where to leave the flame graph
-    #[arg(long, value_name = "DIR", default_value = "target/profile")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "target/profile")]
     pub out: PathBuf,
-    /// The kernel [default: the one built with this program]
-    #[arg(long, value_name = "FILE")]
+    /// The kernel [default: the one built or installed with this program]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kernel: Option<PathBuf>,
-    /// The QEMU program
-    #[arg(long, value_name = "PROGRAM")]
+    /// The QEMU program [default: qemu-system-x86_64 on the search path]
+    #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,
     /// Run in the namespace that this program is in
     #[arg(long, hide = true)]
@@ -349,11 +401,17 @@ pub struct ProfileArgs {
 #[derive(Args, Debug)]
 pub struct AutopsyArgs {
     /// A guest's name, the directory of an autopsy, a dump, or a saved black box
-    #[arg(value_name = "NAME|DIR|FILE")]
+    #[arg(value_name = "NAME|DIR|FILE", value_hint = ValueHint::AnyPath)]
     pub subject: PathBuf,
     /// How many of the last events to show
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub events: usize,
+}
+
+/// A port, or 0. (clap's own message for what is no number at all says nothing of the range.)
+fn port(text: &str) -> Result<u16, String> {
+    let expected = || "expected a port, 0 to 65535".to_owned();
+    text.parse().map_err(|_| expected())
 }
 
 #[cfg(test)]
@@ -383,6 +441,7 @@ mod tests {
     fn the_help_tells_the_exit_statuses() {
         let help = Cli::command().render_long_help().to_string();
         assert!(help.contains("Exit status:"), "{help}");
+        assert!(help.contains("Examples:"), "{help}");
         assert!(
             help.contains(quartz_abi::ExitCode::RingGivenUp.message()),
             "{help}"
@@ -397,6 +456,9 @@ mod tests {
             ["run", "--net=bridge"],
             ["run", "--accel=hvf"],
             ["walk", "--port=1"],
+            ["upgrade", "www"],
+            ["soak", "--seconds=0"],
+            ["completions", "tcsh"],
         ] {
             let words = ["quartz"].into_iter().chain(words);
             assert!(Cli::try_parse_from(words).is_err());

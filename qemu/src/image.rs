@@ -19,6 +19,9 @@ const MAX_HEADERS: u16 = 64;
 pub enum ImageError {
     /// Nothing where it is looked for.
     #[error("the kernel is not built: there is no {}; build it with `make kernel`, or name one with --kernel", .0.display())]
+    NotBuilt(PathBuf),
+    /// Nothing where a person said that it is.
+    #[error("there is no kernel {}; `make kernel` builds target/{NAME}", .0.display())]
     Missing(PathBuf),
     /// It cannot be read.
     #[error("cannot read the kernel {}: {source}", path.display())]
@@ -54,11 +57,13 @@ impl Image {
     /// # Errors
     /// It is missing, unreadable, or no kernel.
     pub fn find(path: Option<&Path>) -> Result<Image, ImageError> {
-        let path = match path {
-            Some(path) => path.to_path_buf(),
-            None => default_path(),
-        };
-        Image::read(path)
+        match path {
+            Some(path) => Image::read(path.to_path_buf()),
+            None => Image::read(default_path()).map_err(|error| match error {
+                ImageError::Missing(path) => ImageError::NotBuilt(path),
+                other => other,
+            }),
+        }
     }
 
     fn read(path: PathBuf) -> Result<Image, ImageError> {
@@ -168,6 +173,8 @@ mod tests {
     #[test]
     fn a_missing_kernel_says_how_to_build_it() {
         let error = Image::find(Some(Path::new("/nonexistent/kernel.elf"))).unwrap_err();
-        assert!(error.to_string().contains("make kernel"), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("there is no kernel /nonexistent/kernel.elf"));
+        assert!(text.contains("make kernel"), "{text}");
     }
 }

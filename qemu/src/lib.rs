@@ -7,7 +7,7 @@
 //!
 //! | a command | is made of |
 //! | --- | --- |
-//! | [`cli`] | the words of the command line, each defined once |
+//! | [`cli`], [`manual`] | the words of the command line, each defined once; manual pages and completions |
 //! | [`pack`] | a directory becomes a site image |
 //! | [`run`] | a guest from start to stop, in the foreground |
 //! | [`soak`] | load for a long time, and a verdict |
@@ -21,7 +21,7 @@
 //! | --- | --- |
 //! | [`machine`] | the QEMU command line |
 //! | [`namespace`] | a network of a command's own, for measuring |
-//! | [`program`], [`image`], [`memory`], [`network`], [`port`], [`site`] | its parts, checked before anything starts |
+//! | [`program`], [`image`], [`memory`], [`network`], [`port`], [`site`], [`append`] | its parts, checked before anything starts |
 //! | [`accelerator`] | KVM if it really works here, else TCG |
 //! | [`guest`], [`spawn`], [`signals`] | the QEMU process: start, wait, stop |
 //! | [`journal`], [`monitor`], [`http`] | what it says: serial line, QMP, HTTP |
@@ -29,6 +29,7 @@
 #![deny(unsafe_code)]
 
 pub mod accelerator;
+pub mod append;
 pub mod autopsy;
 pub mod bench;
 pub mod cli;
@@ -41,6 +42,7 @@ pub mod http;
 pub mod image;
 pub mod journal;
 pub mod machine;
+pub mod manual;
 pub mod memory;
 pub mod monitor;
 pub mod namespace;

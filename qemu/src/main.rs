@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Console(args) => service::console(args),
         Command::Supervise(args) => quartz::supervise::main(args),
         Command::Forward(args) => quartz::forward::main(args),
+        Command::Completions(args) => quartz::manual::completions(args),
+        Command::Manual(args) => quartz::manual::main(args),
         Command::Generate(args) => quartz::generate::main(args),
         Command::Ended(args) => quartz::ended::main(args),
     };

@@ -1,6 +1,7 @@
 //! `quartz run`: a guest from start to stop, in the foreground.
 
 use crate::accelerator;
+use crate::append;
 use crate::cli::RunArgs;
 use crate::error::Error;
 use crate::guest::{Ending, Guest, Means, Patience};
@@ -92,11 +93,14 @@ struct Plan {
 impl Plan {
     /// Checks everything that can be checked before something is started.
     fn of(args: &RunArgs) -> Result<Plan, Error> {
-        let line = CommandLine::parse(&args.append).map_err(|e| Error::Append(e.to_string()))?;
+        let line = append::parse(&args.append).map_err(Error::Append)?;
         let qemu = program::find(args.qemu.as_deref())?;
         let image = Image::find(args.kernel.as_deref())?;
         let (attachment, target, ports) = attach(args, &line)?;
         let site = args.site.as_deref().map(Site::open).transpose()?;
+        if let (Some(site), Some(path)) = (&site, &args.site) {
+            site.check_start(path)?;
+        }
         fits(&image, site.as_ref(), args.mem)?;
         let mut machine = Machine::new(image.path);
         machine.accelerator = accelerator::choose(args.accel, &qemu, &machine.kernel)?;

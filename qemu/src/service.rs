@@ -44,13 +44,45 @@ fn names() -> Vec<String> {
     names
 }
 
+/// Checks that a guest of this name is configured.
+fn exists(name: &str) -> Result<(), Error> {
+    check_name(name)?;
+    let config = Places::of(name).config();
+    if config.exists() {
+        return Ok(());
+    }
+    let others = match names() {
+        names if names.is_empty() => "no guest is configured here".to_owned(),
+        names => format!("the guests here are {}", names.join(", ")),
+    };
+    let config = config.display();
+    Err(Error::Refused(format!(
+        "there is no guest {name}: there is no {config}; {others}"
+    )))
+}
+
 fn request(name: &str, request: &Request, patience: Duration) -> Result<Value, Error> {
     check_name(name)?;
     let places = Places::of(name);
-    let answer = ask(&places.control(), request, patience).map_err(|source| Error::System {
-        what: format!("the supervisor of {name} does not answer (systemctl status quartz@{name})"),
-        source,
-    })?;
+    let answer = match ask(&places.control(), request, patience) {
+        Ok(answer) => answer,
+        Err(source) => {
+            exists(name)?;
+            use io::ErrorKind::{ConnectionRefused, NotFound};
+            return Err(match source.kind() {
+                NotFound | ConnectionRefused => Error::Refused(format!(
+                    "{name} has no supervisor; start it with `quartz start {name}`, \
+                     or see why it ended: systemctl status quartz@{name}"
+                )),
+                _ => Error::System {
+                    what: format!(
+                        "the supervisor of {name} does not answer (systemctl status quartz@{name})"
+                    ),
+                    source,
+                },
+            });
+        }
+    };
     match answer["ok"] == true {
         true => Ok(answer),
         false => Err(Error::Refused(
@@ -86,7 +118,19 @@ pub fn status(args: &StatusArgs) -> Result<(), Error> {
         }
         None => names(),
     };
+    if names.is_empty() && !args.json {
+        let place = places::configurations();
+        outcome::say(&format_args!(
+            "no guest is configured: there is no {}/NAME.toml (quartz.toml(5) explains it)",
+            place.display()
+        ));
+        return Ok(());
+    }
     let all: Vec<Value> = names.iter().map(|name| known(name)).collect();
+    if args.name.is_some() && !args.json && all[0]["state"] == "unsupervised" {
+        let reason = all[0]["reason"].as_str().unwrap_or("");
+        return Err(Error::Refused(reason.to_owned()));
+    }
     let text = match (args.json, &args.name) {
         (true, Some(_)) => format!("{:#}\n", all[0]),
         (true, None) => format!("{:#}\n", json!(all)),
@@ -164,6 +208,9 @@ pub fn systemctl(verb: &str, args: &NameArgs) -> Result<(), Error> {
             _ => Err(Error::Refused("this host does not run systemd".into())),
         };
     }
+    if verb != "stop" {
+        exists(&args.name)?;
+    }
     let unit = format!("quartz@{}.service", args.name);
     let status = Command::new("systemctl")
         .args([verb, &unit])
@@ -198,7 +245,7 @@ fn tell_change(answer: &Value) {
 /// # Errors
 /// The configuration cannot be changed, or the successor did not take over.
 pub fn upgrade(args: &UpgradeArgs) -> Result<(), Error> {
-    check_name(&args.name)?;
+    exists(&args.name)?;
     let path = Places::of(&args.name).config();
     let before = fs::read_to_string(&path)
         .map_err(Error::system(format!("cannot read {}", path.display())))?;

@@ -1,24 +1,11 @@
 //! The guest's command line (`-append`): `key=value` words separated by blanks.
 //!
-//! | key | value | default |
-//! | --- | --- | --- |
-//! | `ip` | `dhcp`, or `ADDR/LEN` (IPv4) | `10.0.2.15/24` |
-//! | `gw` | IPv4 address of the gateway | `10.0.2.2` unless `ip` is given |
-//! | `ip6` | `slaac`, `off`, or `ADDR/LEN` (a link-local address is always there unless `off`) | `slaac` |
-//! | `gw6` | IPv6 address of the gateway | none |
-//! | `port` | TCP port of the site, 1–65535 | `80` |
-//! | `admin` | TCP port of the admin endpoints, or `off` | `9100` |
-//! | `public` | `on`, `off`: `/healthz` and `/stats.json` on the site's port too | `on` |
-//! | `security` | `on`, `off`: fields against sniffing, framing and leaking of referrers with every file | `off` |
-//! | `conns` | most connections at once, 1–1000000 | what the memory allows |
-//! | `time_wait` | seconds a closed connection is remembered, 1–240 | `60` |
-//! | `log` | `off`, `error`, `warn`, `info`, `debug`, `trace` | `info` |
-//! | `heartbeat` | seconds between heartbeat lines on the serial port, 1–3600, or `off` | `off` |
-//! | `provoke` | a fault to cause right after boot, for tests: see [`Fault`]; or `console`: the console takes `provoke FAULT` | none |
+//! [`WORDS`] has every key with its values and its default.
 //!
 //! QEMU itself adds `virtio_mmio.device=SIZE@BASE:IRQ` words (microvm, `acpi=off`); they are read
 //! as hints. Any other key, a repeated key and a bad value are errors that name the word.
 
+use crate::words::WORDS;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -237,22 +224,15 @@ impl fmt::Display for CommandLineError<'_> {
 impl core::error::Error for CommandLineError<'_> {}
 
 /// Keys that may stand once; the index is the bit in the set of those seen.
-const KEYS: [&str; 14] = [
-    "ip",
-    "gw",
-    "ip6",
-    "gw6",
-    "port",
-    "admin",
-    "public",
-    "security",
-    "conns",
-    "conns_per_source",
-    "time_wait",
-    "log",
-    "heartbeat",
-    "provoke",
-];
+const KEYS: [&str; WORDS.len()] = {
+    let mut keys = [""; WORDS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = WORDS[at].key;
+        at += 1;
+    }
+    keys
+};
 
 const ADDRESS_V4: &str = "dhcp or ADDR/LEN, such as 10.0.2.15/24";
 const ADDRESS_V6: &str = "slaac, off or ADDR/LEN, such as fd00::2/64";
@@ -521,6 +501,20 @@ mod tests {
             refused("admin=80"),
             "key `admin`: is the same port as the site's"
         );
+    }
+
+    #[test]
+    fn every_word_with_a_default_that_can_be_written_takes_it() {
+        for word in &WORDS {
+            let text = std::format!("{}={}", word.key, word.default);
+            // Some defaults are none, or a description.
+            let described = word.default.contains(' ') || word.default == "none";
+            let error = CommandLine::parse(&text).err();
+            assert!(
+                described || word.key == "gw6" || error.is_none(),
+                "{text}: {error:?}"
+            );
+        }
     }
 
     #[test]

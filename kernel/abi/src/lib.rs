@@ -16,6 +16,7 @@ pub mod exit;
 pub mod heartbeat;
 pub mod ring;
 pub mod site;
+pub mod words;
 
 pub use blackbox::{BlackBox, BlackBoxError, Event, EventKind};
 pub use cmdline::{CommandLine, CommandLineError};

@@ -87,6 +87,10 @@ pub fn main(args: &PackArgs) -> Result<(), Error> {
             path: args.output.clone(),
             source,
         };
+        if !folder.is_dir() {
+            let none = format!("there is no directory {}", folder.display());
+            return Err(output(io::Error::new(io::ErrorKind::NotFound, none)));
+        }
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(output)?;
         let packed = plan.write(file.as_file_mut())?;
         readable_by_all(file.as_file()).map_err(output)?;

@@ -3,8 +3,8 @@
 use super::escalation::Deadlines;
 use super::life::{Limits, Millis};
 use crate::accelerator::Wanted;
+use crate::append;
 use crate::memory::Memory;
-use quartz_abi::CommandLine;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::fs;
@@ -233,7 +233,7 @@ impl Config {
     /// Where and why it was refused.
     pub fn parse(text: &str) -> Result<Config, String> {
         let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
-        let line = CommandLine::parse(&file.append).map_err(|e| format!("append: {e}"))?;
+        let line = append::parse(&file.append).map_err(|e| format!("append: {e}"))?;
         if !line.public_endpoints {
             return Err(
                 "append: `public=off` hides /healthz, by which the guest is watched".into(),

@@ -5,6 +5,7 @@ use super::places::Places;
 use super::process::{Identity, Process};
 use super::record::GuestNote;
 use crate::accelerator;
+use crate::append;
 use crate::error::Error;
 use crate::guest::Ending;
 use crate::image::Image;
@@ -13,7 +14,7 @@ use crate::port;
 use crate::program;
 use crate::site::Site;
 use crate::spawn;
-use quartz_abi::cmdline::{CommandLine, Ipv4Setup};
+use quartz_abi::cmdline::Ipv4Setup;
 use quartz_abi::{BlackBox, ExitCode, blackbox};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -194,7 +195,7 @@ pub fn strays(places: &Places, known: &[Identity]) -> Vec<Process> {
 
 /// The machine that a configuration asks for, and where its guest will answer.
 fn machine(config: &Config) -> Result<(Machine, SocketAddr), Error> {
-    let line = CommandLine::parse(&config.append).map_err(|e| Error::Append(e.to_string()))?;
+    let line = append::parse(&config.append).map_err(Error::Append)?;
     let qemu = program::find(config.qemu.as_deref())?;
     let image = Image::find(config.kernel.as_deref())?;
     let site = config.site.as_deref().map(Site::open).transpose()?;

@@ -383,7 +383,11 @@ fn a_kernel_that_is_missing_or_none_is_told() {
     let _light = light();
     let mut command = quartz();
     command.args(["run", "--kernel", "/nonexistent/kernel.elf"]);
-    fails(&mut command, 1, &["not built", "make kernel"]);
+    fails(
+        &mut command,
+        1,
+        &["there is no kernel /nonexistent/kernel.elf", "make kernel"],
+    );
     let mut command = quartz();
     command.args(["run", "--kernel", "/etc/passwd"]);
     fails(&mut command, 1, &["is no kernel"]);
@@ -411,7 +415,7 @@ fn wrong_words_are_told_before_anything_starts() {
     fails(
         quartz_run().args(["--append", "prot=80"]),
         1,
-        &["unknown key `prot`"],
+        &["unknown key `prot`", "the keys are ip, gw, ip6"],
     );
     fails(quartz_run().args(["--mem", "lots"]), 2, &["--mem"]);
     fails(quartz_run().args(["--net", "bridge"]), 2, &["tap:NAME"]);
