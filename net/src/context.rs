@@ -108,19 +108,21 @@ impl Context {
         }
     }
 
-    /// A copy of a frame's packet with another acknowledgement number in its segment. `None`: it
-    /// is longer than the link allows.
-    pub fn with_ack<'a>(
+    /// A copy of a frame's packet with other numbers in its segment. `None`: it is longer than the
+    /// link allows.
+    pub fn renumbered<'a>(
         desk: &'a mut [u8],
         frame: &[u8],
         segment: &Segment,
+        seq: u32,
         ack: u32,
     ) -> Option<&'a [u8]> {
         let packet = &frame[ETHERNET..];
         let copy = desk.get_mut(..packet.len())?;
         copy.copy_from_slice(packet);
-        let at = segment.start - ETHERNET + 8;
-        copy[at..at + 4].copy_from_slice(&ack.to_be_bytes());
+        let at = segment.start - ETHERNET + 4;
+        copy[at..at + 4].copy_from_slice(&seq.to_be_bytes());
+        copy[at + 4..at + 8].copy_from_slice(&ack.to_be_bytes());
         Some(copy)
     }
 }

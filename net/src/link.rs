@@ -34,6 +34,8 @@ pub(crate) struct Wire {
     sink: Box<[u8]>,
     /// How the segments that smoltcp writes now are numbered.
     pub numbering: Numbering,
+    /// Bytes of the peer that smoltcp does not know of: what it acknowledges is so much further.
+    pub skipped: u32,
     /// What smoltcp writes now is read and not sent: the connection says it in its own words.
     pub hold: bool,
     /// The last TCP segment that smoltcp wrote since the note was cleared.
@@ -58,6 +60,7 @@ impl Wire {
             offload,
             sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
             numbering: Numbering::Plain,
+            skipped: 0,
             hold: false,
             sent: None,
             exhausted: false,
@@ -125,11 +128,11 @@ impl Wire {
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
         let offload = self.offload;
-        let numbering = &mut self.numbering;
+        let (numbering, skipped) = (&mut self.numbering, self.skipped);
         let mut sent = None;
         let result = host.transmit(len, |frame| {
             let result = fill(frame);
-            sent = seal(frame, numbering, offload);
+            sent = seal(frame, numbering, skipped, offload);
             result
         });
         if result.is_some() {
@@ -144,21 +147,23 @@ impl Wire {
 }
 
 /// Finishes a TCP segment and reads its numbers.
-fn seal(frame: &mut [u8], numbering: &mut Numbering, offload: bool) -> Option<Sent> {
+fn seal(frame: &mut [u8], numbering: &mut Numbering, skipped: u32, offload: bool) -> Option<Sent> {
     let (start, source, destination) = segment::outgoing(frame)?;
     let tcp = &mut frame[start..];
     let seq = numbering.outgoing(word(tcp, 4));
+    let ack = word(tcp, 8).wrapping_add(skipped);
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
+    tcp[8..12].copy_from_slice(&ack.to_be_bytes());
     if !offload {
         checksum::fill(tcp, source, destination);
     }
-    Some(note(tcp))
+    Some(note(tcp, 0))
 }
 
 /// What there is to know of a segment.
-fn note(tcp: &[u8]) -> Sent {
+fn note(tcp: &[u8], skipped: u32) -> Sent {
     Sent {
-        ack: word(tcp, 8),
+        ack: word(tcp, 8).wrapping_add(skipped),
         window: u16::from_be_bytes([tcp[14], tcp[15]]),
     }
 }
@@ -242,7 +247,7 @@ impl<H: Host> TxToken for Transmit<'_, H> {
             let result = f(packet);
             if let Some(tcp) = segment::held(packet) {
                 self.wire.numbering.outgoing(word(tcp, 4));
-                self.wire.sent = Some(note(tcp));
+                self.wire.sent = Some(note(tcp, self.wire.skipped));
             }
             return result;
         }

@@ -120,6 +120,7 @@ impl Flags {
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.
     pub const ACK: u8 = 0x10;
+    const URG: u8 = 0x20;
 
     pub fn fin(self) -> bool {
         self.0 & Self::FIN != 0
@@ -140,6 +141,10 @@ impl Flags {
     /// An acknowledgement and nothing else.
     pub fn is_bare_ack(self) -> bool {
         self.0 & (Self::FIN | Self::SYN | Self::RST | Self::PSH | Self::ACK) == Self::ACK
+    }
+    /// Data, which may be worth looking at, and an acknowledgement.
+    pub fn is_data(self) -> bool {
+        self.0 & (Self::FIN | Self::SYN | Self::RST | Self::ACK | Self::URG) == Self::ACK
     }
     /// A SYN that asks for a connection.
     pub fn opens(self) -> bool {
@@ -409,6 +414,13 @@ pub(crate) fn peer(frame: &[u8], segment: &Segment) -> Peer {
             _ => return peer,
         };
     }
+}
+
+/// The data of a segment. `frame` holds it.
+pub(crate) fn payload<'a>(frame: &'a [u8], segment: &Segment) -> &'a [u8] {
+    let header = usize::from(frame[segment.start + 12] >> 4) * 4;
+    let start = segment.start + header;
+    &frame[start..start + segment.payload]
 }
 
 /// What the options of an acknowledgement tell of gaps (RFC 2018, 3).

@@ -13,13 +13,14 @@ mod speech;
 
 use crate::challenge::{self, Challenges, Standing, Verdict};
 use crate::context::Context;
+use crate::deadlines::earlier;
 use crate::host::Host;
 use crate::http::conn::Scene;
 use crate::http::{Conn, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Sack, Sender};
+use crate::sender::{Ack, Sack, Sender, before};
 use crate::sequence::Numbering;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
@@ -115,10 +116,12 @@ pub(crate) struct Flow {
     heard: u32,
     /// What of it the peer was told.
     told: u32,
-    /// What of it smoltcp believes that the peer was told, ...
-    synced: u32,
-    /// ... and the end of the window with it: what lies behind, smoltcp does not take.
+    /// The end of the window that smoltcp would take: what lies behind, it does not.
     edge: u32,
+    /// Bytes that were read from their frames, and of which smoltcp does not know.
+    skipped: u32,
+    /// Behind all that smoltcp was given, in order or not.
+    reach: u32,
     /// The peer waits for an acknowledgement, whatever else there is to say.
     ack_now: bool,
     /// When it gets one.
@@ -160,8 +163,9 @@ impl Flow {
             sender: Sender::new(),
             heard: 0,
             told: 0,
-            synced: 0,
             edge: 0,
+            skipped: 0,
+            reach: 0,
             ack_now: false,
             ack_by: None,
             taken: false,
@@ -201,6 +205,8 @@ impl Flow {
         self.sender
             .open(iss, segment::peer(frame, segment), most, now);
         self.heard = segment.seq.wrapping_add(1);
+        self.skipped = 0;
+        self.reach = self.heard;
         self.ack_now = false;
         self.ack_by = None;
         self.taken = false;
@@ -275,6 +281,9 @@ impl Flow {
             // Nothing in it is for the socket.
             return self.has_more();
         }
+        if self.read_in_place(context, segment, frame, now) {
+            return true;
+        }
         // What the socket believes to have sent: perhaps a FIN, and nothing else.
         let number = self.base.wrapping_add(u32::from(ended));
         self.feed(context, segment, frame, Some(number), host, now);
@@ -325,6 +334,44 @@ impl Flow {
             || idle != (self.stage == Stage::Idle)
     }
 
+    /// Reads a request where it lies, if the segment is the next one, holds a whole request and
+    /// nothing else, and there is nothing before it: what most segments are. smoltcp does not hear
+    /// of it, and its numbers are shifted by so much from then on.
+    fn read_in_place(
+        &mut self,
+        context: &mut Context,
+        segment: &Segment,
+        frame: &[u8],
+        now: Instant,
+    ) -> bool {
+        if segment.seq != self.heard
+            || !segment.flags.is_data()
+            || segment.payload as u32 > self.window()
+            || before(self.heard, self.reach)
+            || !self.conn.is_listening()
+        {
+            return false;
+        }
+        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
+        if socket.state() != State::Established || socket.recv_queue() > 0 {
+            return false;
+        }
+        let bytes = segment::payload(frame, segment);
+        let port = self.tuple.local_port;
+        if !self.conn.read_in_place(bytes, &mut context.service, port) {
+            return false;
+        }
+        let len = segment.payload as u32;
+        self.heard = self.heard.wrapping_add(len);
+        self.reach = self.heard;
+        self.edge = self.edge.wrapping_add(len);
+        self.skipped = self.skipped.wrapping_add(len);
+        if self.ack_by.is_none() {
+            self.ack_by = Some(now + ACK_DELAY);
+        }
+        true
+    }
+
     /// Gives the socket a segment. `number`: what its acknowledgement number is replaced by.
     fn feed<H: Host>(
         &mut self,
@@ -337,13 +384,20 @@ impl Flow {
     ) {
         let packet = match number {
             None => Some(&frame[segment::ETHERNET..]),
-            Some(number) => Context::with_ack(&mut context.desk, frame, segment, number),
+            Some(number) => {
+                let seq = segment.seq.wrapping_sub(self.skipped);
+                Context::renumbered(&mut context.desk, frame, segment, seq, number)
+            }
         };
+        if before(self.reach, segment.end()) {
+            self.reach = segment.end();
+        }
         context.service.stats.dropped.malformed += u64::from(packet.is_none());
         context.wire.numbering = match self.stage {
             Stage::HalfOpen => self.numbering,
             _ => Numbering::At(self.sender.number()),
         };
+        context.wire.skipped = self.skipped;
         context.wire.clear();
         let before = self.received();
         let mut link = Link {
@@ -356,6 +410,7 @@ impl Flow {
             .internet
             .poll_ingress_single(now, &mut link, &mut self.set);
         context.wire.numbering = Numbering::Plain;
+        context.wire.skipped = 0;
         let after = self.received();
         self.heard = self.heard.wrapping_add((after.0 - before.0) as u32);
         if after.1 && !before.1 {
@@ -502,8 +557,7 @@ impl Flow {
                 Wait::Time => self.conn.wakes_at(),
                 _ => None,
             };
-            let timers = [self.sender.deadline(), self.ack_by, wakes_at];
-            timers.into_iter().flatten().min()
+            earlier(earlier(self.sender.deadline(), self.ack_by), wakes_at)
         };
         own.map_or(self.deadline, |at| at.min(self.deadline))
     }

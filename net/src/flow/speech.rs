@@ -53,6 +53,7 @@ impl Flow {
     ) {
         context.wire.clear();
         context.wire.hold = hold;
+        context.wire.skipped = self.skipped;
         let mut link = Link {
             host,
             wire: &mut context.wire,
@@ -61,6 +62,7 @@ impl Flow {
         };
         let _ = context.internet.poll_egress(now, &mut link, &mut self.set);
         context.wire.hold = false;
+        context.wire.skipped = 0;
     }
 
     /// Takes note of the acknowledgement and window in what smoltcp has just written. Whether it
@@ -69,7 +71,6 @@ impl Flow {
         let Some(sent) = context.wire.sent else {
             return false;
         };
-        self.synced = sent.ack;
         self.edge = sent.ack.wrapping_add(u32::from(sent.window));
         true
     }
@@ -96,7 +97,7 @@ impl Flow {
     }
 
     /// Bytes that the peer may send now.
-    fn window(&self) -> u32 {
+    pub(super) fn window(&self) -> u32 {
         let window = self.edge.wrapping_sub(self.heard) as i32;
         window.max(0) as u32
     }

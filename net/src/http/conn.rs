@@ -181,6 +181,28 @@ impl Conn {
         }
     }
 
+    /// Whether it waits for a head, of which it has taken nothing.
+    pub fn is_listening(&self) -> bool {
+        self.state == State::Head
+    }
+
+    /// Takes a head from where it was received, if `bytes` are that and nothing else, and its
+    /// answer needs nothing of it. False, with nothing taken: it has to go the usual way.
+    pub fn read_in_place(&mut self, bytes: &[u8], service: &mut Service, port: u16) -> bool {
+        let Ok(Parsed::Whole(len, request)) = request::parse(bytes) else {
+            return false;
+        };
+        if len != bytes.len() || request.framing != Framing::Empty {
+            return false;
+        }
+        let answer = route::decide(&request, service, port, &mut self.spans);
+        if let Answer::Redirect(_) | Answer::Handler(_) = answer {
+            return false;
+        }
+        self.note(&request, answer);
+        true
+    }
+
     /// Whether the answer waits for a turn without a received frame.
     pub fn is_deferred(&self) -> bool {
         self.deferred
@@ -312,12 +334,18 @@ impl Conn {
         }
     }
 
-    fn accept(&mut self, request: &Request<'_>, scene: &mut Scene<'_>) {
+    /// Keeps what the answer to a request needs.
+    fn note(&mut self, request: &Request<'_>, answer: Answer) {
         self.head_only = request.method == Method::Head;
         self.old = request.old;
         self.keep = request.keep;
-        self.answer = route::decide(request, scene.service, scene.port, &mut self.spans);
+        self.answer = answer;
         self.state = State::Answer;
+    }
+
+    fn accept(&mut self, request: &Request<'_>, scene: &mut Scene<'_>) {
+        let answer = route::decide(request, scene.service, scene.port, &mut self.spans);
+        self.note(request, answer);
         if request.framing != Framing::Empty {
             if let Answer::Handler(route) = self.answer {
                 self.begin(route, request, scene);

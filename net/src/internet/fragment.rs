@@ -69,6 +69,8 @@ pub(crate) struct Expired<'a> {
 /// The places.
 pub(crate) struct Fragments {
     places: Vec<Place>,
+    /// When the oldest datagram is given up, or before that.
+    next: Option<Instant>,
 }
 
 impl Fragments {
@@ -100,19 +102,28 @@ impl Fragments {
         };
         Fragments {
             places: (0..places).map(|_| place()).collect(),
+            next: None,
         }
     }
 
-    /// When the oldest datagram is given up, if there is one.
+    /// When the oldest datagram is given up, or before that; `None`: there is none.
     pub fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn earliest(&self) -> Option<Instant> {
         let taken = self.places.iter().filter(|p| p.state != State::Free);
         taken.map(|place| place.since + PATIENCE).min()
     }
 
     /// Gives up one datagram whose time has come.
     pub fn expire(&mut self, now: Instant, stats: &mut Fragmented) -> Option<Expired<'_>> {
-        let due = |place: &&mut Place| place.state != State::Free && place.since + PATIENCE <= now;
-        let place = self.places.iter_mut().find(due)?;
+        let due = |place: &&Place| place.state != State::Free && place.since + PATIENCE <= now;
+        let Some(at) = self.places.iter().position(|place| due(&place)) else {
+            self.next = self.earliest();
+            return None;
+        };
+        let place = &mut self.places[at];
         let open = place.state == State::Open;
         place.state = State::Free;
         stats.expired += u64::from(open);
@@ -181,6 +192,7 @@ impl Fragments {
         place.state = State::Open;
         place.key = *key;
         place.since = now;
+        self.next = self.next.or(Some(now + PATIENCE));
         place.units = [0; WORDS];
         place.total = None;
         place.head = None;

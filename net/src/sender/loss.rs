@@ -12,6 +12,7 @@
 
 use super::scoreboard::{Scoreboard, Tolerance};
 use super::{Ack, Chunk, Congestion, Sender, before};
+use crate::deadlines::earlier;
 use smoltcp::time::{Duration, Instant};
 
 /// Least reordering window.
@@ -75,7 +76,7 @@ impl Loss {
 
     /// When [`Sender::tick`] has to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.next, self.tail].into_iter().flatten().min()
+        earlier(self.next, self.tail)
     }
 }
 

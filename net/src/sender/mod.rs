@@ -12,6 +12,7 @@ mod loss;
 mod rtt;
 mod scoreboard;
 
+use crate::deadlines::earlier;
 use congestion::Congestion;
 use rtt::Rtt;
 use scoreboard::Scoreboard;
@@ -109,7 +110,7 @@ const BLACK_HOLE: u8 = 3;
 const SURE: u32 = 1220;
 
 /// Whether number `a` comes before `b`.
-fn before(a: u32, b: u32) -> bool {
+pub(crate) fn before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
 
@@ -384,8 +385,7 @@ impl Sender {
 
     /// When [`Sender::tick`] has to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let all = [self.timer, self.loss.deadline()];
-        all.into_iter().flatten().min()
+        earlier(self.timer, self.loss.deadline())
     }
 
     /// The next segment to be sent, if one may be. `queued`: bytes in the queue. The caller has

@@ -11,7 +11,7 @@ use crate::app::Application;
 use crate::config::{Plan, StackConfig, StackError};
 use crate::context::Context;
 use crate::cookie::Cookies;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, earlier};
 use crate::host::Host;
 use crate::http::date::Date;
 use crate::internet::Fragments;
@@ -229,17 +229,10 @@ impl Stack {
     /// When [`Stack::timers`] has to be called next, if no frame comes before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [
-            self.addresses.next(),
-            self.internet.next(),
-            self.deadlines.next(),
-            self.time_wait.next(),
-            self.drain_by,
-            self.is_stalled().then_some(self.stalled_until),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let stalled = self.is_stalled().then_some(self.stalled_until);
+        let own = earlier(self.deadlines.next(), self.time_wait.next());
+        let others = earlier(self.addresses.next(), self.internet.next());
+        earlier(earlier(own, others), earlier(self.drain_by, stalled))
     }
 
     /// Whether connections wait: for room in the transmit ring, of which the device should then
