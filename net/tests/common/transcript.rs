@@ -83,6 +83,12 @@ impl Line {
         self.data = Some(data.to_vec());
         self
     }
+
+    /// What was heard: its flags, numbers, and bytes of data.
+    pub fn heard(&self) -> (&'static str, u32, Option<u32>, usize) {
+        let (seq, len) = (self.seq.unwrap_or(0), self.len.unwrap_or(0));
+        (self.flags, seq, self.ack, len)
+    }
 }
 
 /// Says something.
@@ -231,6 +237,16 @@ impl Transcript {
     pub fn quiet(&mut self) {
         let said = self.heard.pop_front();
         assert!(said.is_none(), "not quiet: {said:?}");
+    }
+
+    /// Segments that were said and not heard.
+    pub fn pending(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// The next of them.
+    pub fn next(&mut self) -> Line {
+        self.heard.pop_front().expect("something was said")
     }
 
     /// Forgets what was said.
