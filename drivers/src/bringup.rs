@@ -22,13 +22,19 @@ const CSUM: u64 = 1 << 0;
 const GUEST_CSUM: u64 = 1 << 1;
 const MTU: u64 = 1 << 3;
 const MAC: u64 = 1 << 5;
+const HOST_TSO4: u64 = 1 << 11;
+const HOST_TSO6: u64 = 1 << 12;
 const STATUS: u64 = 1 << 16;
 const ANY_LAYOUT: u64 = 1 << 27;
+const INDIRECT_DESC: u64 = 1 << 28;
 const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
-/// What the driver understands. Without merged buffers and segmentation offloads every received
-/// frame fits one slot.
-const UNDERSTOOD: u64 = CSUM | GUEST_CSUM | MTU | MAC | STATUS | ANY_LAYOUT | EVENT_IDX | VERSION_1;
+/// What it takes to have segments cut: the frames, and a descriptor for each part of one.
+const CUTTING: u64 = CSUM | HOST_TSO4 | HOST_TSO6 | INDIRECT_DESC;
+/// What the driver understands. Without merged buffers and segmentation offloads for reception
+/// every received frame fits one slot.
+const UNDERSTOOD: u64 =
+    GUEST_CSUM | MTU | MAC | STATUS | ANY_LAYOUT | EVENT_IDX | VERSION_1 | CUTTING;
 
 /// Offsets in the configuration space (VIRTIO 1.2, 5.1.4).
 const CONFIG_MAC: usize = 0;
@@ -104,6 +110,8 @@ pub(crate) struct Session {
     pub mtu: u16,
     /// The device completes checksums of frames sent.
     pub tx_checksum: bool,
+    /// The device cuts segments that are longer than one may be.
+    pub tx_cut: bool,
     /// The device vouches for checksums of frames received.
     pub rx_checksum: bool,
     /// The device reports the link's state.
@@ -149,6 +157,11 @@ pub(crate) fn negotiate<T: Transport>(transport: &mut T) -> Result<Session, NetE
     } else if features & VERSION_1 == 0 {
         return Err(NetError::NotModern);
     }
+    // All of it or nothing: nobody needs the parts.
+    let tx_cut = features & CUTTING == CUTTING;
+    if !tx_cut {
+        features &= !CUTTING | CSUM;
+    }
     let mtu = read_mtu(transport, &mut features)?;
     transport.write_driver_features(features);
     if !legacy {
@@ -189,6 +202,7 @@ pub(crate) fn negotiate<T: Transport>(transport: &mut T) -> Result<Session, NetE
         mac,
         mtu,
         tx_checksum: features & CSUM != 0,
+        tx_cut,
         rx_checksum: features & GUEST_CSUM != 0,
         reports_link: features & STATUS != 0,
     })

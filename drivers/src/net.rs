@@ -10,9 +10,10 @@ use crate::bringup::{self, LARGEST_FRAME, NetError, Session};
 use crate::checksum;
 use crate::header::{self, MODERN};
 use crate::interrupt::InterruptLine;
+use crate::offload::Offload;
 use crate::pool::RxFrame;
 use crate::probe::Probe;
-use crate::queue::{Direction, Published, Queue};
+use crate::queue::{Direction, MOST_GATHERED, Published, Queue};
 use crate::recovery::{Announcement, Cause, Ladder, Stall, Time};
 use core::fmt;
 use quartz_abi::{Event, EventKind, RingStats};
@@ -21,6 +22,8 @@ use virtio_drivers::{Hal, PhysAddr};
 
 /// Shortest frame that is one: its Ethernet header.
 const SHORTEST_FRAME: usize = 14;
+/// Longest tail: an IP packet has 65,535 bytes at most.
+const LONGEST_TAIL: usize = 65_535;
 
 /// How large the queues may become. The device's own maximum bounds them too.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,9 @@ pub struct NetConfig {
     /// Returns when every earlier store is visible to the device, and before any later load:
     /// `atomic::fence(SeqCst)`, or more where the processor is an emulator that leaves fences out.
     pub fence: fn(),
+    /// The physical address of bytes that live for ever, which lie in one piece of physical
+    /// memory.
+    pub address: fn(&'static [u8]) -> PhysAddr,
 }
 
 /// Why a frame was not taken for transmission. The buffer was not filled.
@@ -41,6 +47,8 @@ pub enum TransmitError {
     Full,
     /// The length is below an Ethernet header or beyond a buffer.
     Length,
+    /// The device does not cut segments, or does not any more.
+    Cut,
     /// The device is being reset.
     Down,
 }
@@ -50,6 +58,7 @@ impl fmt::Display for TransmitError {
         f.write_str(match self {
             Self::Full => "the transmit ring is full",
             Self::Length => "no frame has this length",
+            Self::Cut => "the device does not cut segments",
             Self::Down => "the device is being reset",
         })
     }
@@ -85,6 +94,7 @@ pub struct VirtioNet<H: Hal, T: Transport> {
     time: Time,
     polls_until: u64,
     recorder: fn(Event),
+    address: fn(&'static [u8]) -> PhysAddr,
 }
 
 impl<H: Hal, T: Transport> VirtioNet<H, T> {
@@ -124,6 +134,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
             time: Time::default(),
             polls_until: 0,
             recorder: |_| {},
+            address: config.address,
         };
         net.start(session)?;
         Ok(net)
@@ -157,6 +168,14 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     #[must_use]
     pub fn tx_checksum_offload(&self) -> bool {
         self.session.tx_checksum
+    }
+
+    /// Whether the device cuts segments, so that frames may have a
+    /// [`tail`](crate::Offload::tail). A reset can change that.
+    #[must_use]
+    #[inline]
+    pub fn tx_cut_offload(&self) -> bool {
+        self.session.tx_cut
     }
 
     /// Whether frames may come with [`RxFrame::checksum_verified`].
@@ -256,13 +275,13 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, TransmitError> {
-        self.enqueue(len, fill, false)
+        self.enqueue(len, None, fill)
     }
 
-    /// The same for a stack that leaves checksums to the device: whatever lies in the checksum
-    /// field of a TCP, UDP or ICMPv6 packet is replaced by the right one, by the device if it
-    /// offers that and otherwise here. Everything else is sent as it is; an IPv4 header needs its
-    /// checksum.
+    /// The same for a frame of which something is left to the device. A checksum is completed by
+    /// the device if it offers that, and otherwise here; an IPv4 header needs its own. A frame
+    /// with a tail is up to 64 KiB long and needs a device that cuts it: see
+    /// [`tx_cut_offload`](Self::tx_cut_offload).
     ///
     /// # Errors
     /// As for [`transmit`](Self::transmit).
@@ -270,19 +289,29 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     pub fn transmit_offloaded<R>(
         &mut self,
         len: usize,
+        offload: &Offload,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Result<R, TransmitError> {
-        self.enqueue(len, fill, true)
+        self.enqueue(len, Some(offload), fill)
     }
 
     #[inline]
     fn enqueue<R>(
         &mut self,
         len: usize,
+        offload: Option<&Offload>,
         fill: impl FnOnce(&mut [u8]) -> R,
-        offload: bool,
     ) -> Result<R, TransmitError> {
-        if !(SHORTEST_FRAME..=usize::from(LARGEST_FRAME)).contains(&len) {
+        let tail = offload.map_or(&[][..], |offload| offload.tail);
+        let cut = offload.and_then(|offload| offload.cut);
+        if (cut.is_some() || !tail.is_empty()) && !self.session.tx_cut {
+            return Err(TransmitError::Cut);
+        }
+        let longest = match tail.is_empty() {
+            true => usize::from(LARGEST_FRAME),
+            false => MOST_GATHERED - MODERN,
+        };
+        if !(SHORTEST_FRAME..=longest).contains(&len) || tail.len() > LONGEST_TAIL {
             return Err(TransmitError::Length);
         }
         if !self.can_transmit() {
@@ -302,17 +331,25 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         }
         let (head, frame) = buffer.split_at_mut(self.session.header);
         let result = fill(frame);
-        if offload && let Some(partial) = checksum::leave_to_device(frame) {
+        if let Some(offload) = offload {
             if self.session.tx_checksum {
-                header::set_partial(head, partial);
+                header::set_partial(head, offload.checksum);
             } else {
-                checksum::complete(frame, partial);
+                checksum::complete(frame, offload.checksum);
+            }
+            if let Some(cut) = cut {
+                header::set_cut(head, cut);
             }
         }
         if self.probe.watches() {
             self.probe.sent(frame);
         }
-        self.tx.post_bytes(credit, end as u32);
+        if tail.is_empty() {
+            self.tx.post_bytes(credit, end as u32);
+        } else {
+            let tail = ((self.address)(tail), tail.len() as u32);
+            self.tx.post_gathered(credit, end as u32, tail);
+        }
         Ok(result)
     }
 

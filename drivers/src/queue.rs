@@ -7,8 +7,10 @@ use crate::index::RingIndex;
 use crate::ledger::{BadUsed, Counters, Credit, Ledger};
 use crate::notify::{self, Shared, Suppression};
 use crate::pool::{Pool, SLOT};
-use crate::ring::{DESCRIPTOR_WRITE, RingMemory};
+use crate::ring::{DESCRIPTOR_INDIRECT, DESCRIPTOR_WRITE, PAIR, RingMemory, pair};
+use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec;
 use quartz_abi::RingStats;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Hal, PhysAddr};
@@ -54,7 +56,14 @@ pub(crate) struct Queue<H: Hal> {
     armed: bool,
     /// Shortest length that a used entry may have.
     shortest: u32,
+    /// Descriptors that lead to a table in their slot instead of describing the slot itself.
+    gathered: Box<[bool]>,
 }
+
+/// Where in a slot the table of a buffer in two parts begins.
+const TABLE: usize = SLOT - PAIR;
+/// Most bytes of such a buffer that lie in the slot.
+pub(crate) const MOST_GATHERED: usize = TABLE;
 
 impl<H: Hal> Queue<H> {
     /// A queue of `size` descriptors, a power of two, that no device knows yet. `None` if there
@@ -68,6 +77,7 @@ impl<H: Hal> Queue<H> {
             suppression: Suppression::Flags,
             armed: false,
             shortest: 0,
+            gathered: vec![false; usize::from(size)].into_boxed_slice(),
         })
     }
 
@@ -108,6 +118,7 @@ impl<H: Hal> Queue<H> {
             self.ring
                 .write_descriptor(id, self.pool.physical(id), len, flags);
         }
+        self.gathered.fill(false);
         self.armed = true;
         self.disarm();
     }
@@ -129,7 +140,31 @@ impl<H: Hal> Queue<H> {
     /// The same for a buffer whose first `len` bytes the device is to read.
     #[inline]
     pub fn post_bytes(&mut self, credit: Credit, len: u32) {
-        self.ring.write_descriptor_len(credit.id(), len);
+        let id = credit.id();
+        match self.gathered.get_mut(usize::from(id)) {
+            Some(gathered) if *gathered => {
+                *gathered = false;
+                self.ring
+                    .write_descriptor(id, self.pool.physical(id), len, 0);
+            }
+            _ => self.ring.write_descriptor_len(id, len),
+        }
+        self.post(credit);
+    }
+
+    /// The same for a buffer in two parts: the first `len` bytes of the slot, at most
+    /// [`MOST_GATHERED`], and `tail`, an address with a length in bytes. It takes one descriptor
+    /// like any other, so the ledger need not know.
+    pub fn post_gathered(&mut self, mut credit: Credit, len: u32, tail: (PhysAddr, u32)) {
+        let id = credit.id();
+        let slot = self.pool.physical(id);
+        let table = &mut self.pool.bytes_of_mut(&mut credit, SLOT)[TABLE..];
+        table.copy_from_slice(&pair([(slot, len), tail]));
+        let (at, len) = (slot + TABLE as u64, PAIR as u32);
+        self.ring.write_descriptor(id, at, len, DESCRIPTOR_INDIRECT);
+        if let Some(gathered) = self.gathered.get_mut(usize::from(id)) {
+            *gathered = true;
+        }
         self.post(credit);
     }
 

@@ -14,6 +14,10 @@ use virtio_drivers::{Hal, PAGE_SIZE, PhysAddr};
 
 /// The device writes to the buffer (VIRTIO 1.2, 2.7.5).
 pub(crate) const DESCRIPTOR_WRITE: u16 = 2;
+/// The chain goes on with the next descriptor of its table.
+const DESCRIPTOR_NEXT: u16 = 1;
+/// The buffer is a table of descriptors (VIRTIO 1.2, 2.7.5.3).
+pub(crate) const DESCRIPTOR_INDIRECT: u16 = 4;
 
 const DESCRIPTOR: usize = 16;
 const USED_ELEMENT: usize = 8;
@@ -29,6 +33,23 @@ pub(crate) struct RingMemory<H: Hal> {
     /// `flags`, `idx`: 16 bits each; `ring[size]` of two 32-bit words; `avail_event`.
     used: NonNull<AtomicU16>,
     fence: fn(),
+}
+
+/// Bytes of a table of two descriptors.
+pub(crate) const PAIR: usize = 2 * DESCRIPTOR;
+
+/// A table of two buffers that the device is to read one after the other.
+pub(crate) fn pair(buffers: [(PhysAddr, u32); 2]) -> [u8; PAIR] {
+    let mut table = [0; PAIR];
+    let (entries, _) = table.as_chunks_mut::<DESCRIPTOR>();
+    for (entry, (address, len)) in entries.iter_mut().zip(buffers) {
+        entry[..8].copy_from_slice(&address.to_le_bytes());
+        entry[8..12].copy_from_slice(&len.to_le_bytes());
+    }
+    // The first leads to the second, which ends the chain.
+    table[12..14].copy_from_slice(&DESCRIPTOR_NEXT.to_le_bytes());
+    table[14..16].copy_from_slice(&1_u16.to_le_bytes());
+    table
 }
 
 impl<H: Hal> RingMemory<H> {

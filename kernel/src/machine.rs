@@ -15,7 +15,8 @@ use quartz_abi::blackbox::NO_QUEUE;
 use quartz_abi::cmdline::Fault;
 use quartz_abi::{CommandLine, Event, EventKind, ExitCode, Heartbeat, RingStats};
 use quartz_drivers::VirtioNet;
-use quartz_net::{Host, Instant, Snapshot, Stack};
+use quartz_drivers::offload::{Cut, Offload, Partial, Version};
+use quartz_net::{Host, Instant, Outgoing, Snapshot, Stack};
 use virtio_drivers::transport::mmio::MmioTransport;
 use x86_64::instructions::interrupts as cpu_interrupts;
 
@@ -23,6 +24,9 @@ use x86_64::instructions::interrupts as cpu_interrupts;
 const BUDGET: usize = 64;
 /// Time between two looks at the invariants of the rings, in microseconds.
 const TICK_US: u64 = 100_000;
+
+/// Where in a TCP header its checksum lies (RFC 9293, 3.1).
+const TCP_CHECKSUM: u16 = 16;
 
 /// Events that the console shows.
 const EVENTS: u64 = 32;
@@ -52,8 +56,6 @@ pub struct Machine {
 /// What the protocol stack sees of the machine.
 struct Below {
     device: Nic,
-    /// The stack leaves checksums to the device.
-    offload: bool,
     boot_us: u64,
 }
 
@@ -62,12 +64,29 @@ impl Host for Below {
         self.device.can_transmit()
     }
 
-    fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        if self.offload {
-            self.device.transmit_offloaded(len, fill).ok()
-        } else {
-            self.device.transmit(len, fill).ok()
-        }
+    fn transmit<R>(&mut self, frame: &Outgoing, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let Some(start) = frame.partial else {
+            return self.device.transmit(frame.len, fill).ok();
+        };
+        let offload = Offload {
+            checksum: Partial {
+                start,
+                offset: TCP_CHECKSUM,
+            },
+            cut: frame.cut.map(|cut| Cut {
+                version: if cut.ipv6 { Version::V6 } else { Version::V4 },
+                headers: cut.headers,
+                size: cut.size,
+            }),
+            tail: frame.cut.map_or(&[], |cut| cut.tail),
+        };
+        self.device
+            .transmit_offloaded(frame.len, &offload, fill)
+            .ok()
+    }
+
+    fn cuts(&self) -> bool {
+        self.device.tx_cut_offload()
     }
 
     fn black_box_len(&self) -> usize {
@@ -94,11 +113,7 @@ impl Machine {
     /// A machine about to serve as `line` says; booting took `boot_us`.
     pub fn new(device: Nic, stack: Stack, line: &CommandLine, boot_us: u64) -> Machine {
         Machine {
-            nic: Below {
-                offload: device.tx_checksum_offload(),
-                device,
-                boot_us,
-            },
+            nic: Below { device, boot_us },
             stack,
             console: Console::new(),
             draining: false,

@@ -68,6 +68,7 @@ pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application)
         rx_size: ring,
         tx_size: ring,
         fence: fence::choose(),
+        address: dma::address,
     };
     let mut device =
         match VirtioNet::<KernelHal, _>::new(nic.transport, &interrupts::NIC_LINE, config) {

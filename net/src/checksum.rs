@@ -23,6 +23,22 @@ pub(crate) fn fill(segment: &mut [u8], source: u128, destination: u128) {
     segment[FIELD..FIELD + 2].copy_from_slice(&(!fold(sum)).to_be_bytes());
 }
 
+/// What a TCP segment's checksum begins with: the sum of its pseudo-header. `len`: of the segment,
+/// in bytes.
+pub(crate) fn begun(source: u128, destination: u128, len: usize) -> u16 {
+    fold(pseudo(source, destination, TCP, len))
+}
+
+/// The checksum of an IPv4 header without options. Zero over one that holds its own.
+pub(crate) fn ipv4(header: &[u8; 20]) -> u16 {
+    let (words, _) = header.as_chunks::<4>();
+    let sum = words
+        .iter()
+        .map(|w| u64::from(u32::from_le_bytes(*w)))
+        .sum();
+    !fold(sum).swap_bytes()
+}
+
 /// The checksum of an IPv4 header or an ICMP message. Zero over one that holds its own.
 pub(crate) fn plain(data: &[u8]) -> u16 {
     !sum(data)

@@ -1,12 +1,15 @@
 //! TCP segments of ours, from the first byte of their frame on.
 
 use crate::checksum;
-use crate::segment::{ETHERNET, Flags, Tuple, ether_type};
+use crate::segment::{ETHERNET, Flags, Tuple};
 
 /// Lengths of headers without options.
 const IPV4: usize = 20;
 const IPV6: usize = 40;
-const TCP: usize = 20;
+pub(crate) const TCP: usize = 20;
+/// EtherTypes.
+const IPV4_TYPE: [u8; 2] = [0x08, 0x00];
+const IPV6_TYPE: [u8; 2] = [0x86, 0xdd];
 /// Hops that a packet may take.
 const HOPS: u8 = 64;
 /// IP protocol number of TCP.
@@ -59,22 +62,29 @@ pub(crate) fn data_at(tuple: &Tuple) -> usize {
     ETHERNET + overhead(tuple)
 }
 
-/// Writes the headers of a segment whose data is in `frame` already. `from`: our hardware address;
-/// `offload`: the TCP checksum is left to others.
-pub(crate) fn seal(frame: &mut [u8], from: [u8; 6], head: &Head<'_>, offload: bool) {
+/// Writes the headers of a segment whose data is in `frame` already, but for `tail` bytes that
+/// follow. `from`: our hardware address; `offload`: the TCP checksum is left to others, who go on
+/// from the sum of the pseudo-header.
+pub(crate) fn seal(frame: &mut [u8], tail: usize, from: [u8; 6], head: &Head<'_>, offload: bool) {
     let tuple = head.tuple;
-    let (ethernet, packet) = frame.split_at_mut(ETHERNET);
-    let start = if tuple.is_ipv4() {
-        ipv4(packet, tuple);
-        IPV4
+    let Some((ethernet, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
+        return;
+    };
+    let len = packet.len() + tail;
+    let (start, kind) = if tuple.is_ipv4() {
+        ipv4(packet, len, tuple);
+        (IPV4, IPV4_TYPE)
     } else {
-        ipv6(packet, tuple);
-        IPV6
+        ipv6(packet, len, tuple);
+        (IPV6, IPV6_TYPE)
     };
     ethernet[..6].copy_from_slice(&head.to);
     ethernet[6..12].copy_from_slice(&from);
-    ethernet[12..].copy_from_slice(ether_type(packet));
-    let tcp = &mut packet[start..];
+    ethernet[12..].copy_from_slice(&kind);
+    let segment = &mut packet[start..];
+    let Some(tcp) = segment.first_chunk_mut::<TCP>() else {
+        return;
+    };
     tcp[0..2].copy_from_slice(&tuple.local_port.to_be_bytes());
     tcp[2..4].copy_from_slice(&tuple.remote_port.to_be_bytes());
     tcp[4..8].copy_from_slice(&head.seq.to_be_bytes());
@@ -82,14 +92,22 @@ pub(crate) fn seal(frame: &mut [u8], from: [u8; 6], head: &Head<'_>, offload: bo
     tcp[12] = ((TCP + head.options) as u8 / 4) << 4;
     tcp[13] = head.flags.0;
     tcp[14..16].copy_from_slice(&head.window.to_be_bytes());
-    tcp[16..20].fill(0);
+    let partial = match offload {
+        true => checksum::begun(tuple.local, tuple.remote, len - start),
+        false => 0,
+    };
+    tcp[16..18].copy_from_slice(&partial.to_be_bytes());
+    tcp[18..20].fill(0);
     if !offload {
-        checksum::fill(tcp, tuple.local, tuple.remote);
+        checksum::fill(segment, tuple.local, tuple.remote);
     }
 }
 
-fn ipv4(packet: &mut [u8], tuple: &Tuple) {
-    let len = packet.len() as u16;
+fn ipv4(packet: &mut [u8], len: usize, tuple: &Tuple) {
+    let Some(packet) = packet.first_chunk_mut::<IPV4>() else {
+        return;
+    };
+    let len = len as u16;
     packet[0] = 0x45;
     packet[1] = 0;
     packet[2..4].copy_from_slice(&len.to_be_bytes());
@@ -100,12 +118,15 @@ fn ipv4(packet: &mut [u8], tuple: &Tuple) {
     packet[10..12].fill(0);
     packet[12..16].copy_from_slice(&(tuple.local as u32).to_be_bytes());
     packet[16..20].copy_from_slice(&(tuple.remote as u32).to_be_bytes());
-    let sum = checksum::plain(&packet[..IPV4]);
+    let sum = checksum::ipv4(packet);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
-fn ipv6(packet: &mut [u8], tuple: &Tuple) {
-    let len = (packet.len() - IPV6) as u16;
+fn ipv6(packet: &mut [u8], len: usize, tuple: &Tuple) {
+    let Some(packet) = packet.first_chunk_mut::<IPV6>() else {
+        return;
+    };
+    let len = (len - IPV6) as u16;
     packet[..4].copy_from_slice(&[0x60, 0, 0, 0]);
     packet[4..6].copy_from_slice(&len.to_be_bytes());
     packet[6] = PROTOCOL;
@@ -144,7 +165,7 @@ mod tests {
                     flags: Flags(Flags::SYN),
                     options: OPTIONS,
                 };
-                seal(&mut frame, OWN, &head, false);
+                seal(&mut frame, 0, OWN, &head, false);
                 let Class::Tcp(segment) = classify(&frame, false, PEER) else {
                     panic!("not a segment");
                 };
@@ -175,7 +196,7 @@ mod tests {
                     flags: Flags(Flags::ACK | Flags::PSH),
                     options: 0,
                 };
-                seal(&mut frame, OWN, &head, false);
+                seal(&mut frame, 0, OWN, &head, false);
                 // The way back: both ends change places.
                 let Class::Tcp(segment) = classify(&frame, false, PEER) else {
                     panic!("not a segment");

@@ -57,7 +57,7 @@ mod time_wait;
 
 pub use census::{ClosedSnapshot, FlowSnapshot, FlowState};
 pub use config::{StackConfig, StackError};
-pub use host::{Host, Snapshot};
+pub use host::{Cut, Host, Outgoing, Snapshot};
 pub use site::{MOST_ENTRIES, Site, SiteError, SiteErrorKind, SiteOptions};
 pub use smoltcp::time::{Duration, Instant};
 pub use stack::Stack;

@@ -8,7 +8,7 @@
 
 use crate::checksum;
 use crate::frame::{self, Head};
-use crate::host::Host;
+use crate::host::{Cut, Host, Outgoing};
 use crate::segment;
 use crate::sequence::Numbering;
 use alloc::boxed::Box;
@@ -95,6 +95,11 @@ impl Wire {
         capabilities
     }
 
+    /// Whether segments may be longer than the peer takes, to be cut below.
+    pub fn cuts<H: Host>(&self, host: &H) -> bool {
+        self.offload && host.cuts()
+    }
+
     /// Sends a segment of ours with `len` bytes of data, which `fill` writes. False: the ring is
     /// full.
     pub fn say<H: Host>(
@@ -104,16 +109,39 @@ impl Wire {
         len: usize,
         fill: impl FnOnce(&mut [u8]),
     ) -> bool {
+        self.say_at_length(host, head, len, None, fill)
+    }
+
+    /// The same with a tail, and of any length: it is cut into segments of `size` bytes of data.
+    pub fn say_at_length<H: Host>(
+        &mut self,
+        host: &mut H,
+        head: &Head<'_>,
+        len: usize,
+        tail: Option<(u32, &'static [u8])>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
         let (own, offload) = (self.mac, self.offload);
         let start = frame::data_at(head.tuple);
-        let sent = host.transmit(start + len, |bytes| {
+        let outgoing = Outgoing {
+            len: start + len,
+            partial: offload.then_some((start - frame::TCP) as u16),
+            cut: tail.map(|(size, tail)| Cut {
+                ipv6: !head.tuple.is_ipv4(),
+                headers: start as u16,
+                size: size as u16,
+                tail,
+            }),
+        };
+        let behind = tail.map_or(0, |(_, tail)| tail.len());
+        let sent = host.transmit(&outgoing, |bytes| {
             fill(&mut bytes[start..]);
-            frame::seal(bytes, own, head, offload);
+            frame::seal(bytes, behind, own, head, offload);
         });
         match sent {
             Some(()) => {
                 self.frames_out += 1;
-                self.bytes_out += (start + len) as u64;
+                self.bytes_out += (start + len + behind) as u64;
             }
             None => self.ring_full += 1,
         }
@@ -127,12 +155,11 @@ impl Wire {
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
-        let offload = self.offload;
         let (numbering, skipped) = (&mut self.numbering, self.skipped);
         let mut sent = None;
-        let result = host.transmit(len, |frame| {
+        let result = host.transmit(&Outgoing::plain(len), |frame| {
             let result = fill(frame);
-            sent = seal(frame, numbering, skipped, offload);
+            sent = seal(frame, numbering, skipped);
             result
         });
         if result.is_some() {
@@ -147,16 +174,14 @@ impl Wire {
 }
 
 /// Finishes a TCP segment and reads its numbers.
-fn seal(frame: &mut [u8], numbering: &mut Numbering, skipped: u32, offload: bool) -> Option<Sent> {
+fn seal(frame: &mut [u8], numbering: &mut Numbering, skipped: u32) -> Option<Sent> {
     let (start, source, destination) = segment::outgoing(frame)?;
     let tcp = &mut frame[start..];
     let seq = numbering.outgoing(word(tcp, 4));
     let ack = word(tcp, 8).wrapping_add(skipped);
     tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&ack.to_be_bytes());
-    if !offload {
-        checksum::fill(tcp, source, destination);
-    }
+    checksum::fill(tcp, source, destination);
     Some(note(tcp, 0))
 }
 

@@ -263,7 +263,11 @@ fn ipv4(frame: &[u8], verified: bool, to_us: bool) -> Class {
         return MALFORMED;
     }
     let start = ETHERNET + header;
-    if checksum::plain(&frame[ETHERNET..start]) != 0 {
+    let sum = match header {
+        20 => checksum::ipv4(ip),
+        _ => checksum::plain(&frame[ETHERNET..start]),
+    };
+    if sum != 0 {
         return Class::Refused(Refusal::Checksum);
     }
     let body = &frame[start..ETHERNET + total];

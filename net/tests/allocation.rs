@@ -5,7 +5,7 @@ mod common;
 
 use common::raw::{SYN, Segment};
 use common::{config, site};
-use quartz_net::{Host, Instant, Snapshot, Stack};
+use quartz_net::{Host, Instant, Outgoing, Snapshot, Stack};
 use smoltcp::wire::{Ipv4Address, TcpControl};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -54,9 +54,9 @@ impl Host for Slot {
         true
     }
 
-    fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        self.len = len;
-        Some(fill(&mut self.frame[..len]))
+    fn transmit<R>(&mut self, frame: &Outgoing, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        self.len = frame.len;
+        Some(fill(&mut self.frame[..frame.len]))
     }
 
     fn snapshot(&self) -> Snapshot {

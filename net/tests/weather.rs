@@ -67,12 +67,15 @@ impl Client {
 }
 
 /// Two clients at once, each with four requests on one connection, the last one closing.
-fn converse(weather: Weather, seed: u64, window: usize) {
+fn converse(weather: Weather, seed: u64, window: usize, cuts: bool) {
     let name = format!(
-        "loss {} duplicate {} reorder {} delay {} window {window} seed {seed}",
+        "loss {} duplicate {} reorder {} delay {} window {window} seed {seed} cuts {cuts}",
         weather.loss, weather.duplicate, weather.reorder, weather.delay
     );
-    let mut rig = Rig::new();
+    let mut rig = match cuts {
+        true => Rig::cutting(),
+        false => Rig::new(),
+    };
     rig.random.0 = seed;
     rig.weather = weather;
     let expected = [
@@ -133,7 +136,8 @@ fn grid(delays: &[u64], losses: &[u64], disorders: &[(u64, u64)], windows: &[usi
                             reorder,
                             delay: Duration::from_millis(delay),
                         };
-                        converse(weather, seed, window);
+                        converse(weather, seed, window, false);
+                        converse(weather, seed, window, true);
                     }
                 }
             }

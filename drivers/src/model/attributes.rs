@@ -13,12 +13,18 @@ pub mod feature {
     pub const MTU: u64 = 1 << 3;
     /// The device has an address.
     pub const MAC: u64 = 1 << 5;
+    /// The device cuts TCP segments over IPv4.
+    pub const HOST_TSO4: u64 = 1 << 11;
+    /// The device cuts TCP segments over IPv6.
+    pub const HOST_TSO6: u64 = 1 << 12;
     /// Merged receive buffers.
     pub const MRG_RXBUF: u64 = 1 << 15;
     /// The device reports the link.
     pub const STATUS: u64 = 1 << 16;
     /// Legacy: any layout of buffers.
     pub const ANY_LAYOUT: u64 = 1 << 27;
+    /// Descriptors may lead to tables of descriptors.
+    pub const INDIRECT_DESC: u64 = 1 << 28;
     /// Event indices.
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Version 1.
@@ -51,12 +57,23 @@ impl Attributes {
     #[must_use]
     pub fn tap(legacy: bool) -> Attributes {
         use feature::{
-            ANY_LAYOUT, CSUM, EVENT_IDX, GUEST_CSUM, MAC, MRG_RXBUF, MTU, STATUS, VERSION_1,
+            ANY_LAYOUT, CSUM, EVENT_IDX, GUEST_CSUM, HOST_TSO4, HOST_TSO6, INDIRECT_DESC, MAC,
+            MRG_RXBUF, MTU, STATUS, VERSION_1,
         };
         let version = if legacy { ANY_LAYOUT } else { VERSION_1 };
         Attributes {
             legacy,
-            features: CSUM | GUEST_CSUM | MTU | MAC | MRG_RXBUF | STATUS | EVENT_IDX | version,
+            features: CSUM
+                | GUEST_CSUM
+                | MTU
+                | MAC
+                | HOST_TSO4
+                | HOST_TSO6
+                | MRG_RXBUF
+                | STATUS
+                | INDIRECT_DESC
+                | EVENT_IDX
+                | version,
             queue_max: [1024; 2],
             mac: [0x52, 0x54, 0, 0x12, 0x34, 0x56],
             mtu: 1500,

@@ -13,6 +13,10 @@ use virtio_drivers::PhysAddr;
 use virtio_drivers::transport::DeviceStatus;
 
 const AVAIL_NO_INTERRUPT: u16 = 1;
+/// Flags of descriptors (VIRTIO 1.2, 2.7.5).
+const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+const INDIRECT: u16 = 4;
 /// Bytes that the device reads of one buffer at most.
 const LARGEST: u32 = 1 << 16;
 const USED_NO_NOTIFY: u16 = 1;
@@ -71,6 +75,26 @@ pub struct State {
     pub(super) isr: u32,
     pub(super) queues: [DeviceQueue; 2],
     pub(super) backlog: VecDeque<Vec<u8>>,
+}
+
+/// The buffers in a table, along its chain. `None`: it leads astray, or to a buffer that is to be
+/// written.
+fn table_of(table: &[u8]) -> Option<Vec<(PhysAddr, u32)>> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    loop {
+        let entry = table.get(at * 16..at * 16 + 16)?;
+        let address = u64::from_le_bytes(entry[..8].try_into().ok()?);
+        let len = u32::from_le_bytes(entry[8..12].try_into().ok()?);
+        let flags = u16::from_le_bytes(entry[12..14].try_into().ok()?);
+        parts.push((address, len));
+        let next = usize::from(u16::from_le_bytes(entry[14..16].try_into().ok()?));
+        match flags {
+            0 => return Some(parts),
+            NEXT if parts.len() < table.len() / 16 => at = next,
+            _ => return None,
+        }
+    }
 }
 
 impl State {
@@ -195,19 +219,41 @@ impl State {
         }
     }
 
-    /// The buffer of a descriptor: address, length, and whether the device may write to it.
-    fn buffer(&mut self, queue: usize, id: u16) -> Option<(PhysAddr, u32, bool)> {
+    /// The buffer of a descriptor: address, length and flags.
+    fn buffer(&mut self, queue: usize, id: u16) -> Option<(PhysAddr, u32, u16)> {
         let at = self.queues[queue].descriptors + 16 * u64::from(id);
         let bytes = memory::read::<16>(at)?;
         let address = u64::from_le_bytes(bytes[..8].try_into().ok()?);
         let len = u32::from_le_bytes(bytes[8..12].try_into().ok()?);
         let flags = u16::from_le_bytes(bytes[12..14].try_into().ok()?);
-        if len == 0 || flags & !2 != 0 {
+        // Tables are for sending alone.
+        let table = queue == 1 && self.driver_features & feature::INDIRECT_DESC != 0;
+        let known = if table { INDIRECT } else { WRITE };
+        if len == 0 || flags & !known != 0 {
             self.violate(format!(
                 "queue {queue}: descriptor {id}: length {len}, flags {flags}"
             ));
         }
-        Some((address, len, flags & 2 != 0))
+        Some((address, len, flags))
+    }
+
+    /// What the driver gives to be sent by a descriptor: the bytes of its buffer, or of those in
+    /// its table.
+    fn outgoing(&mut self, id: u16) -> Option<Vec<u8>> {
+        let (address, len, flags) = self.buffer(1, id)?;
+        let mut parts = vec![(address, len)];
+        if flags & INDIRECT != 0 {
+            let mut table = vec![0; len.min(LARGEST) as usize];
+            memory::read_into(address, &mut table)?;
+            parts = table_of(&table)?;
+        }
+        let mut frame = Vec::new();
+        for (address, len) in parts {
+            let mut bytes = vec![0; len.min(LARGEST) as usize];
+            memory::read_into(address, &mut bytes)?;
+            frame.extend_from_slice(&bytes);
+        }
+        (flags & WRITE == 0).then_some(frame)
     }
 
     pub(super) fn transmit(&mut self) {
@@ -218,16 +264,13 @@ impl State {
         loop {
             while let Some(id) = self.pop(1) {
                 let header = self.header_len();
-                if let Some((address, len, writable)) = self.buffer(1, id) {
-                    let mut bytes = vec![0; len.min(LARGEST) as usize];
-                    let known = memory::read_into(address, &mut bytes);
-                    if known.is_none() || writable || bytes.len() < header + 14 {
-                        self.violate(format!("transmit descriptor {id} is no frame"));
-                    } else {
+                match self.outgoing(id) {
+                    Some(mut bytes) if bytes.len() >= header + 14 => {
                         let frame = bytes.split_off(header);
                         let header = bytes;
                         self.sent.push_back(Sent { header, frame });
                     }
+                    _ => self.violate(format!("transmit descriptor {id} is no frame")),
                 }
                 let len = self.attributes.sent_len;
                 self.push_used(1, id.into(), len);
@@ -266,7 +309,7 @@ impl State {
             bytes.extend_from_slice(&frame);
             let fits = self
                 .buffer(0, id)
-                .filter(|(_, len, writable)| *writable && bytes.len() <= *len as usize)
+                .filter(|(_, len, flags)| flags & WRITE != 0 && bytes.len() <= *len as usize)
                 .and_then(|(address, ..)| memory::write(address, &bytes));
             if fits.is_none() {
                 self.violate(format!("receive descriptor {id} holds no frame"));

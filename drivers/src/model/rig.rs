@@ -73,6 +73,7 @@ impl Rig {
             rx_size,
             tx_size,
             fence: || fence(SeqCst),
+            address: super::memory::lend,
         };
         let net = VirtioNet::new(transport, line, config).inspect_err(|_| give_line(line))?;
         Ok(Rig {

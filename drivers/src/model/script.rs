@@ -9,6 +9,7 @@ use super::rig::TICK_US;
 use super::town::Town;
 use super::{ModelHal, live_regions};
 use crate::RxFrame;
+use crate::offload::{Cut, Offload, Partial, Version};
 use std::vec::Vec;
 use virtio_drivers::transport::DeviceStatus;
 
@@ -188,12 +189,10 @@ impl Player {
             }
             7 => {
                 let len = usize::from(bytes.word()) % 2100;
-                let offloaded = len % 2 == 0;
                 let fill = |buffer: &mut [u8]| buffer.fill(0x45);
-                let _ = if offloaded {
-                    rig.net.transmit_offloaded(len, fill)
-                } else {
-                    rig.net.transmit(len, fill)
+                let _ = match len % 3 {
+                    0 => rig.net.transmit(len, fill),
+                    kind => rig.net.transmit_offloaded(len, &offload(kind == 2), fill),
                 };
             }
             8 => rig.net.flush(),
@@ -321,5 +320,24 @@ impl Player {
         assert_eq!((rx.gap, rx.free), (rx.size, 0), "{rx:?}");
         assert_eq!((tx.gap, tx.free), (0, tx.size), "{tx:?}");
         End::Served
+    }
+}
+
+/// What a stack leaves to the device, without or with a tail that is to be cut.
+fn offload(cut: bool) -> Offload {
+    static TAIL: [u8; 5000] = [0x54; 5000];
+    let checksum = Partial {
+        start: 34,
+        offset: 16,
+    };
+    let shape = Cut {
+        version: Version::V4,
+        headers: 54,
+        size: 1460,
+    };
+    Offload {
+        checksum,
+        cut: cut.then_some(shape),
+        tail: if cut { &TAIL } else { &[] },
     }
 }

@@ -176,7 +176,7 @@ impl Town {
                 let _ = self
                     .rig
                     .net
-                    .transmit_offloaded(60, |b| b.copy_from_slice(&bytes[..60]));
+                    .transmit(60, |b| b.copy_from_slice(&bytes[..60]));
             }
             if self.hoards {
                 self.held.push(frame);

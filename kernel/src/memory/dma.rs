@@ -20,6 +20,11 @@ pub unsafe fn init(range: Range<u64>) {
 /// use one address.
 pub struct KernelHal;
 
+/// The physical address of bytes that live for ever: memory is mapped one to one.
+pub fn address(bytes: &'static [u8]) -> PhysAddr {
+    bytes.as_ptr() as PhysAddr
+}
+
 // SAFETY: `dma_alloc` hands out each page of the pool once, zeroed and page-aligned; physical
 // and virtual addresses are equal for all of memory.
 unsafe impl Hal for KernelHal {

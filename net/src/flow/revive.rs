@@ -51,7 +51,7 @@ impl Flow {
         let frame = &mut bytes[..frame::data_at(&tuple) + OPTIONS];
         let options = frame::options(peer.segment, peer.scale, peer.sack);
         frame[frame::data_at(&tuple)..].copy_from_slice(&options);
-        frame::seal(frame, [0; 6], &head, true);
+        frame::seal(frame, 0, [0; 6], &head, true);
 
         let mtu = context.wire.mtu();
         self.open(&syn, frame, hash, segment.ack.wrapping_sub(1), mtu, now);

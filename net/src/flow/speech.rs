@@ -11,6 +11,11 @@ use crate::sequence::Numbering;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Instant;
 
+/// Most bytes of a long segment that are copied, in front of those that are not.
+const MOST_BEFORE: usize = 1400;
+/// Most data of a long segment: an IPv6 packet's headers fit the 65,535 bytes of IP beside it.
+const LONGEST: usize = 65_535 - 60;
+
 impl Flow {
     /// Sends what can be sent.
     pub(super) fn send<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
@@ -113,7 +118,8 @@ impl Flow {
                 self.stalled = true;
                 break;
             }
-            let Some(chunk) = self.sender.next(self.in_sight(), now) else {
+            let most = self.longest(context, host);
+            let Some(chunk) = self.sender.next(self.in_sight(), most, now) else {
                 break;
             };
             if !spoke {
@@ -138,6 +144,25 @@ impl Flow {
         }
     }
 
+    /// Most bytes of data that can go out as one segment now, to be cut below.
+    fn longest<H: Host>(&self, context: &Context, host: &H) -> u32 {
+        let (segment, at) = (self.sender.segment(), self.sender.position());
+        let left = self.queue.len().saturating_sub(at);
+        if left <= segment as usize || !context.wire.cuts(host) {
+            return segment;
+        }
+        let (before, slice) = self.queue.stretch(at);
+        if before > MOST_BEFORE || slice == 0 {
+            return segment;
+        }
+        let most = (before + slice).min(LONGEST) as u32;
+        // What does not end the queue is whole segments.
+        match before + slice == left && left <= LONGEST {
+            true => most,
+            false => most - most % segment,
+        }
+    }
+
     /// Puts a segment into a frame.
     fn emit<H: Host>(&mut self, chunk: &Chunk, context: &mut Context, host: &mut H) {
         let mut flags = Flags::ACK;
@@ -150,9 +175,19 @@ impl Flow {
         context.service.stats.retransmitted += u64::from(chunk.again);
         let head = self.head(chunk.seq, Flags(flags));
         let blocks = &context.blocks;
-        context.wire.say(host, &head, chunk.len, |target| {
-            self.queue.copy(blocks, chunk.skip, target);
-        });
+        let (mut len, mut tail) = (chunk.len, None);
+        let segment = self.sender.segment();
+        if len > segment as usize {
+            let (before, slice) = self.queue.stretch(chunk.skip);
+            let slice = slice.min(len.saturating_sub(before));
+            tail = Some((segment, self.queue.slice(chunk.skip + before, slice)));
+            len -= slice;
+        }
+        context
+            .wire
+            .say_at_length(host, &head, len, tail, |target| {
+                self.queue.copy(blocks, chunk.skip, target);
+            });
     }
 
     fn head(&self, seq: u32, flags: Flags) -> Head<'_> {

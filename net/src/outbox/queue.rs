@@ -213,6 +213,44 @@ impl Queue {
         debug_assert!(target.is_empty(), "more was sent than is queued");
     }
 
+    /// How many bytes `skip` behind the front can go into one long frame: those up to the next
+    /// static slice, and those in it.
+    pub fn stretch(&self, mut skip: usize) -> (usize, usize) {
+        let mut before = 0;
+        for at in 0..self.count {
+            let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
+            let len = extent.len();
+            if skip >= len {
+                skip -= len;
+                continue;
+            }
+            let rest = len - skip;
+            skip = 0;
+            match extent {
+                Extent::Static(_) if rest > SMALL => return (before, rest),
+                _ => before += rest,
+            }
+        }
+        (before, 0)
+    }
+
+    /// The `len` static bytes that lie `skip` bytes behind the front. Empty if they do not lie in
+    /// one slice.
+    pub fn slice(&self, mut skip: usize, len: usize) -> &'static [u8] {
+        for at in 0..self.count {
+            let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
+            if skip >= extent.len() {
+                skip -= extent.len();
+                continue;
+            }
+            return match *extent {
+                Extent::Static(bytes) => bytes.get(skip..skip + len).unwrap_or(&[]),
+                Extent::Blocks { .. } => &[],
+            };
+        }
+        &[]
+    }
+
     /// Drops `count` bytes from the front.
     pub fn acknowledge(&mut self, blocks: &mut Blocks, count: usize) {
         let mut count = count.min(self.len);

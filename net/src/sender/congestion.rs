@@ -39,7 +39,8 @@ impl Congestion {
     /// may stand for much that had arrived before.
     pub fn acknowledged(&mut self, count: u32, slow: bool) {
         if self.window < self.threshold {
-            let most = if slow { 1 } else { 2 };
+            // RFC 3465, 2.3 and, for a sender that the network's own clock paces, RFC 9406, 4.2.
+            let most = if slow { 1 } else { 8 };
             self.window += count.min(most * self.segment);
         } else {
             self.credit += count;

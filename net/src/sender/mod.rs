@@ -106,6 +106,8 @@ pub(crate) struct Sender {
 /// After so many timeouts without progress, long segments may be what does not arrive, and no router
 /// says so (RFC 4821, 7.7).
 const BLACK_HOLE: u8 = 3;
+/// A part of the window that is worth a long segment.
+const PATIENT: u32 = 4;
 /// A segment that passes everywhere.
 const SURE: u32 = 1220;
 
@@ -388,17 +390,23 @@ impl Sender {
         earlier(self.timer, self.loss.deadline())
     }
 
-    /// The next segment to be sent, if one may be. `queued`: bytes in the queue. The caller has
+    /// Where the next new segment begins, in bytes from the front of the queue.
+    pub fn position(&self) -> usize {
+        self.nxt.wrapping_sub(self.una) as usize
+    }
+
+    /// The next segment to be sent, if one may be. `queued`: bytes in the queue; `most`: bytes that
+    /// may go out as one, which are cut below if they are more than a segment. The caller has
     /// room for it; if it is lost nevertheless, that is a loss like any other.
-    pub fn next(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
-        let chunk = self.choose(queued, now);
+    pub fn next(&mut self, queued: usize, most: u32, now: Instant) -> Option<Chunk> {
+        let chunk = self.choose(queued, most.max(self.segment), now);
         if chunk.is_some() {
             self.watch_tail(now);
         }
         chunk
     }
 
-    fn choose(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
+    fn choose(&mut self, queued: usize, most: u32, now: Instant) -> Option<Chunk> {
         let end = self.una.wrapping_add(queued as u32);
         if let Some(chunk) = self.repair(end, now) {
             return Some(chunk);
@@ -422,7 +430,11 @@ impl Sender {
         if left == 0 && !fin_due {
             return None;
         }
-        let mut len = left.min(self.segment);
+        let mut len = left.min(most);
+        if before(self.nxt, self.max) {
+            // What is sent again goes by segments: it has to be known which of them are.
+            len = len.min(self.segment);
+        }
         if let Some(above) = self.score.next_above(self.nxt) {
             len = len.min(above.wrapping_sub(self.nxt));
         }
@@ -441,6 +453,14 @@ impl Sender {
                 .min(self.window.saturating_sub(sent));
             if probing {
                 len = 1;
+            } else if usable < len && usable >= self.segment {
+                // Long ones cost less than many, and the peer acknowledges them one by one: as long
+                // as something is under way, a good part of the window is waited for.
+                let worth = (self.congestion.window().min(self.window) / PATIENT).min(len);
+                if usable < worth && flight > 0 {
+                    return None;
+                }
+                len = usable - usable % self.segment;
             } else if usable < len {
                 // A small segment would make many of a large one (RFC 9293, 3.8.6.2.1).
                 if usable == 0 || (usable < self.widest / 2 && flight > 0) {

@@ -5,12 +5,13 @@
 pub mod archive;
 pub mod dhcp;
 pub mod frames;
+pub mod offload;
 pub mod raw;
 pub mod script;
 pub mod transcript;
 
 use quartz_abi::cmdline::{Ipv4Setup, Ipv6Setup};
-use quartz_net::{Duration, Host, Instant, Site, Snapshot, Stack, StackConfig};
+use quartz_net::{Duration, Host, Instant, Outgoing, Site, Snapshot, Stack, StackConfig};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp;
@@ -55,6 +56,12 @@ pub struct Machine {
     pub looking: bool,
     /// What the machine keeps of its past.
     pub black_box: Vec<u8>,
+    /// It cuts segments that are longer than the link allows.
+    pub cuts: bool,
+    /// Checksums that it completed.
+    pub completed: u64,
+    /// Segments that it cut.
+    pub cut: u64,
 }
 
 impl Host for Machine {
@@ -62,7 +69,8 @@ impl Host for Machine {
         self.out.len() < self.ring
     }
 
-    fn transmit<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+    fn transmit<R>(&mut self, outgoing: &Outgoing, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let len = outgoing.len;
         assert!((14..=1514).contains(&len), "a frame of {len} bytes");
         if !self.can_transmit() {
             return None;
@@ -71,8 +79,24 @@ impl Host for Machine {
         // What was in the ring's buffer before must not matter.
         let mut frame = vec![0xa5; len];
         let result = fill(&mut frame);
-        self.out.push_back(frame);
+        if let Some(cut) = outgoing.cut {
+            assert!(self.cuts, "nobody said that it would be cut");
+            self.cut += 1;
+            frame.extend_from_slice(cut.tail);
+        }
+        let start = outgoing.partial.map(usize::from);
+        for mut frame in offload::cut(frame, outgoing) {
+            if let Some(start) = start {
+                self.completed += 1;
+                offload::complete(&mut frame, start);
+            }
+            self.out.push_back(frame);
+        }
         Some(result)
+    }
+
+    fn cuts(&self) -> bool {
+        self.cuts
     }
 
     fn black_box_len(&self) -> usize {
@@ -235,6 +259,15 @@ impl Rig {
         Rig::with(config(), site())
     }
 
+    /// One whose machine completes checksums and cuts long segments.
+    pub fn cutting() -> Rig {
+        let mut config = config();
+        config.tx_checksum_offload = true;
+        let mut rig = Rig::with(config, site());
+        rig.machine.cuts = true;
+        rig
+    }
+
     pub fn with(config: StackConfig, site: Site) -> Rig {
         let now = Instant::from_millis(40);
         let stack = Stack::new(config, site, now).expect("the stack starts");
@@ -254,6 +287,9 @@ impl Rig {
                 sent: 0,
                 looking: false,
                 black_box: Vec::new(),
+                cuts: false,
+                completed: 0,
+                cut: 0,
             },
             now,
             interface,
