@@ -104,6 +104,22 @@ uninstall: ## removes what `make install` installed; configurations and autopsie
 deb: build ## target/quartz.deb
 	@qemu/install.sh deb target/quartz.deb
 
+.PHONY: release
+release: build ## target/release-VERSION: a tarball, a package, bills of materials, checksums; tried out
+	@qemu/release.sh
+
+.PHONY: sbom
+sbom: ## target/sbom: what the tool and the kernel are made of, as CycloneDX
+	@qemu/sbom.sh target/sbom
+
+.PHONY: reproduce
+reproduce: kernel ## builds the kernel twice more in other directories: the same bytes?
+	@qemu/reproduce.sh $(KERNEL).elf
+
+.PHONY: audit
+audit: ## licences, sources and known weaknesses of every crate; STRICT=1: none may be left unchecked
+	@STRICT="$(STRICT)" qemu/audit.sh
+
 .PHONY: clean
 clean: ## removes everything that was built or fetched
 	@rm -rf target

@@ -44,7 +44,7 @@ lay_out() {
     done
     install -D -m 644 qemu/systemd/example.toml "$to/usr/share/doc/quartz/example.toml"
     install -D -m 644 docs/operations.md "$to/usr/share/doc/quartz/operations.md"
-    install -D -m 644 LICENSE "$to/usr/share/doc/quartz/copyright"
+    install -D -m 644 qemu/package/copyright "$to/usr/share/doc/quartz/copyright"
 }
 
 # systemd learns of it, if this is a host that runs it.
@@ -79,10 +79,20 @@ uninstall)
 deb)
     [ -n "${2:-}" ] || fail 'usage: qemu/install.sh deb FILE'
     version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+    umask 022
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     chmod 755 "$folder"
     lay_out "$folder"
+    install -D -m 644 qemu/package/lintian-overrides "$folder/usr/share/lintian/overrides/quartz"
+    # No address is published; who publishes the package sets his own.
+    maintainer=${MAINTAINER:-The Quartz founders <quartz@localhost>}
+    doc=$folder/usr/share/doc/quartz
+    qemu/notices.sh | gzip -9n >"$doc/THIRD-PARTY.gz"
+    gzip -9n <CHANGELOG.md >"$doc/CHANGELOG.md.gz"
+    printf 'quartz (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz says what is new.\n\n -- %s  %s\n' \
+        "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
+    chmod 644 "$doc"/*
     mkdir "$folder/DEBIAN"
     cat >"$folder/DEBIAN/control" <<CONTROL
 Package: quartz
@@ -90,7 +100,8 @@ Version: $version
 Architecture: amd64
 Section: httpd
 Priority: optional
-Maintainer: The Quartz authors <quartz@localhost>
+Maintainer: $maintainer
+Installed-Size: $(du -sk --apparent-size "$folder" | cut -f 1)
 Depends: libc6 (>= 2.34), qemu-system-x86, systemd (>= 252)
 Description: web sites from a unikernel in a QEMU microvm
  The quartz command, its kernel, and systemd units that keep guests alive.

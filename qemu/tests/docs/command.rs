@@ -1,19 +1,10 @@
 //! The command line as a person meets it: help, wrong words, missing files, manual pages,
 //! completions.
 
+use crate::{quartz, succeeds, text};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn quartz() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quartz"));
-    command.env_remove("SOURCE_DATE_EPOCH");
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use std::process::Command;
 
 /// What a command line that ends with `status` says on standard error.
 fn fails(command: &mut Command, status: i32) -> String {
@@ -23,18 +14,6 @@ fn fails(command: &mut Command, status: i32) -> String {
     assert!(!said.contains("panicked"), "{command:?}: {said}");
     assert!(output.stdout.is_empty(), "{command:?}: {output:?}");
     said
-}
-
-fn succeeds(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap_or_else(|error| {
-        panic!("{command:?}: {error}; `qemu/setup.sh test` installs what the tests need")
-    });
-    assert!(status.success(), "{command:?}: {}", text(&stderr));
-    text(&stdout)
 }
 
 #[test]
