@@ -6,7 +6,7 @@
 #   qemu/setup.sh test    and what the tests drive the guest with: clients, a browser, a real site
 #
 # Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
-# serve, and nginx, which would start a service, are unpacked below target/, not installed.
+# serve, nginx, which would start a service, and promtool are unpacked below target/, not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -61,6 +61,7 @@ manual=/usr/share/doc/postgresql-doc-15/html/index.html
 unpacked=()
 if [ "$mode" = test ]; then
     [ -e $manual ] || [ -e target/manual$manual ] || unpacked+=(postgresql-doc-15)
+    [ -e /usr/bin/promtool ] || [ -e target/prometheus/usr/bin/promtool ] || unpacked+=(prometheus)
     [ -e /usr/sbin/nginx ] || [ -e target/nginx/usr/sbin/nginx ] || unpacked+=(nginx)
 fi
 
@@ -110,6 +111,11 @@ if [ ${#missing[@]} -gt 0 ] || [ ${#unpacked[@]} -gt 0 ]; then
     for package in "${unpacked[@]}"; do
         case $package in
         nginx) unpack nginx nginx /usr/sbin/nginx ;;
+        prometheus)
+            unpack prometheus prometheus /usr/bin/promtool
+            # The tool alone is needed.
+            find target/prometheus -type f ! -name promtool -delete
+            ;;
         *) unpack postgresql-doc-15 manual "$manual" ;;
         esac
     done

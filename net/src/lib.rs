@@ -33,6 +33,7 @@ mod cookie;
 mod deadlines;
 mod endpoints;
 mod flow;
+mod flows;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -40,6 +41,8 @@ mod host;
 mod http;
 mod internet;
 mod link;
+mod live;
+mod metrics;
 mod order;
 mod outbox;
 mod pool;

@@ -1,6 +1,7 @@
 //! What all connections share: the site, the clock's line, the counters, and scratch memory.
 
 use crate::app::Application;
+use crate::flows::FlowPage;
 use crate::http::date::Date;
 use crate::site::Site;
 use crate::stats::Stats;
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub head: Box<[u8]>,
     /// Answers that are not prepared are written here.
     pub text: Text,
+    /// The connections, for who asks for them.
+    pub flows: FlowPage,
     /// What handlers write; empty without any.
     pub page: Text,
     /// The endpoints are on the site's port too.

@@ -112,6 +112,11 @@ pub struct Stats {
     pub status: [u64; 5],
     /// Gauge: connections whose handshake is complete.
     pub open: u64,
+    /// Gauge: of those the ones with a request or an answer under way. Brought up to date when a
+    /// page shows it, as is the next.
+    pub busy: u64,
+    /// Gauge: of those the ones that we have told everything.
+    pub closing: u64,
     /// Gauge: connections whose handshake is not complete.
     pub half_open: u64,
     /// Gauge: records of closed connections.
@@ -174,7 +179,7 @@ impl Stats {
             text,
             "{{\"version\":\"{}\",\"uptime_ms\":{},\"boot_us\":{},\
              \"connections_served\":{},\"requests_served\":{},\
-             \"connections\":{{\"open\":{},\"half_open\":{},\"time_wait\":{},\"limit\":{},\
+             \"connections\":{{\"open\":{},\"busy\":{},\"closing\":{},\"half_open\":{},\"time_wait\":{},\"limit\":{},\
              \"evicted\":{},\"syn_dropped\":{},\"source_limited\":{},\
              \"cookies_sent\":{},\"cookies_accepted\":{}}},",
             self.version,
@@ -183,6 +188,8 @@ impl Stats {
             self.connections_served,
             self.requests_served,
             self.open,
+            self.busy,
+            self.closing,
             self.half_open,
             self.time_wait,
             self.limit,
@@ -285,6 +292,7 @@ fn ring(text: &mut Text, name: &str, ring: &RingStats) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::Health;
 
     #[test]
     fn the_largest_figures_fit_the_smallest_buffer() {
@@ -312,12 +320,14 @@ mod tests {
             heap_total: most,
             boot_us: most,
         };
-        let stats = Stats {
+        let mut stats = Stats {
             version: "a version of forty characters, or nearly",
             connections_served: most,
             requests_served: most,
             status: [most; 5],
             open: most,
+            busy: most,
+            closing: most,
             half_open: most,
             time_wait: most,
             limit: most,
@@ -376,9 +386,19 @@ mod tests {
             retransmitted: most,
         };
         let mut text = Text::new(8192);
-        stats.write(&mut text, &machine, Instant::from_micros(i64::MAX));
+        let now = Instant::from_micros(i64::MAX);
+        stats.write(&mut text, &machine, now);
         assert!(text.bytes().ends_with(b"}\n"));
         // A head, `Date` and `Connection` go with it.
+        let len = text.bytes().len();
+        assert!(len + 300 < crate::stack::TEXT, "{len}");
+
+        let mut text = Text::new(1 << 16);
+        stats.open = most;
+        stats.busy = 0;
+        stats.closing = 0;
+        crate::metrics::write(&mut text, &stats, &Health::default(), &machine, now);
+        assert!(text.bytes().ends_with(b"\n"));
         let len = text.bytes().len();
         assert!(len + 300 < crate::stack::TEXT, "{len}");
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::raw::{SYN, Segment};
-use common::{CLIENT, Rig};
+use common::{Answer, CLIENT, Rig};
 use quartz_net::{Duration, FlowSnapshot, FlowState};
 use smoltcp::wire::TcpControl;
 use std::net::{IpAddr, SocketAddr};
@@ -134,4 +134,65 @@ fn records_of_closed_connections_are_told_oldest_first() {
         (39..=40).contains(&left[0]) && (49..=50).contains(&left[1]),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_page_of_connections_shows_who_asks_for_it() {
+    let mut rig = Rig::new();
+    let others: Vec<_> = (0..3).map(|_| rig.connect()).collect();
+    let handle = rig.socket(65_535, 16_384);
+    let own = rig.port();
+    rig.dial(handle, common::SERVER.into(), 9100, own);
+    rig.until(Duration::from_secs(5), |rig| rig.tcp(handle).may_send());
+    let ask = |rig: &mut Rig, target: &str| {
+        let answer = rig.ask(handle, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        (answer.code, String::from_utf8(answer.body).unwrap())
+    };
+    let (code, text) = ask(&mut rig, "/flows.json");
+    assert_eq!(code, 200, "{text}");
+    assert!(
+        text.contains("\"total\":4,\"flows\":[{\"slot\":0,\"state\":\"idle\""),
+        "{text}"
+    );
+    assert!(text.ends_with("}],\"next\":null}\n"), "{text}");
+    let mine = format!("\"state\":\"busy\",\"peer\":\"{CLIENT}:{own}\",\"port\":9100,");
+    assert!(text.contains(&mine), "{mine} is not in {text}");
+    assert_eq!(text.matches("\"slot\"").count(), 4);
+
+    let (_, rest) = ask(&mut rig, "/flows.json?from=3");
+    assert_eq!(rest.matches("\"slot\"").count(), 1, "{rest}");
+    assert!(rest.contains(&mine), "{rest}");
+    let (_, none) = ask(&mut rig, "/flows.json?from=4000000000");
+    assert!(
+        none.ends_with("\"total\":4,\"flows\":[],\"next\":null}\n"),
+        "{none}"
+    );
+    for query in ["from=x", "from=-1", "from=4294967296", "page=1"] {
+        assert_eq!(
+            ask(&mut rig, &format!("/flows.json?{query}")).0,
+            400,
+            "{query}"
+        );
+    }
+
+    // Two in a row: each sees the table as it is when it is answered, the second not the first's.
+    let one = "GET /flows.json?from=0 HTTP/1.1\r\nHost: x\r\n\r\n";
+    let two = "GET /flows.json?from=2 HTTP/1.1\r\nHost: x\r\n\r\n";
+    rig.send(handle, format!("{one}{two}{one}").as_bytes());
+    let mut counts = Vec::new();
+    rig.read(handle, |bytes| {
+        let mut at = 0;
+        counts.clear();
+        while let Some((answer, len)) = Answer::parse(&bytes[at..], false) {
+            at += len;
+            let text = String::from_utf8(answer.body).unwrap();
+            counts.push(text.matches("\"slot\"").count());
+        }
+        counts.len() == 3
+    });
+    assert_eq!(counts, [4, 2, 4]);
+    drop(others);
+    // The site's port does not tell.
+    assert_eq!(rig.get("/flows.json").code, 404);
+    assert_eq!(rig.get("/metrics").code, 404);
 }

@@ -383,7 +383,7 @@ fn the_endpoints() {
         "\"boot_us\":31000,",
         "\"connections_served\":4,",
         "\"requests_served\":3,",
-        "\"connections\":{\"open\":1,\"half_open\":0,\"time_wait\":0,\"limit\":",
+        "\"connections\":{\"open\":1,\"busy\":1,\"closing\":0,\"half_open\":0,\"time_wait\":0,\"limit\":",
         "\"evicted\":0,\"syn_dropped\":0,",
         "\"rx\":{\"size\":0,\"avail_idx\":0,\"used_idx\":0,\"gap\":0,\"free\":0,\"harvested\":0,\
          \"posted\":0,\"kicks\":0,\"interrupts\":0,\"spurious\":0,\"missed_interrupts\":0,\

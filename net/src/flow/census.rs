@@ -42,4 +42,9 @@ impl Flow {
             queued: self.queue.len() as u64,
         })
     }
+
+    /// The first slot of the page of connections that its answer shows, if it waits to be written.
+    pub fn asks_for_flows(&self) -> Option<u32> {
+        self.conn.asks_for_flows()
+    }
 }

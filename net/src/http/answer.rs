@@ -76,6 +76,14 @@ impl Answer {
         }
     }
 
+    /// The first slot of the page of connections that it shows.
+    pub fn asks_for_flows(self) -> Option<u32> {
+        match self {
+            Answer::Endpoint(Endpoint::Flows { from }) => Some(from),
+            _ => None,
+        }
+    }
+
     /// Whether a handler gives it.
     pub fn is_handled(self) -> bool {
         matches!(self, Answer::Handler(_) | Answer::Finished(_))

@@ -208,6 +208,14 @@ impl Conn {
         self.deferred
     }
 
+    /// The first slot of the page of connections that the next answer shows.
+    pub fn asks_for_flows(&self) -> Option<u32> {
+        match self.state {
+            State::Answer => self.answer.asks_for_flows(),
+            _ => None,
+        }
+    }
+
     /// When a handler wants to go on with its answer.
     pub fn wakes_at(&self) -> Option<Instant> {
         match self.rest {
@@ -463,7 +471,9 @@ impl Conn {
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> bool {
-        self.deferred = self.answer.needs_rest() && !scene.at_rest;
+        let asks = self.answer.asks_for_flows();
+        let taken = asks.is_none() || asks == scene.service.flows.from;
+        self.deferred = self.answer.needs_rest() && !(scene.at_rest && taken);
         if self.deferred {
             return false;
         }

@@ -33,6 +33,11 @@ pub(super) fn choose(accept: &Lines<'_>, representations: &[Representation]) -> 
     best.map(|(number, _)| number)
 }
 
+/// Whether a client says that it takes gzip.
+pub(super) fn takes_gzip(accept: &Lines<'_>) -> bool {
+    Weights::read(accept).of(Coding::Gzip) > 0
+}
+
 impl Weights {
     fn read(accept: &Lines<'_>) -> Weights {
         let mut weights = Weights::default();

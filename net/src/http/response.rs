@@ -286,27 +286,21 @@ fn write_page(
     outbox: &mut Outbox<'_>,
     scene: &mut Scene<'_>,
 ) -> Option<Written> {
-    let service = &mut *scene.service;
-    let date = service.date.field(scene.now.total_micros() / 1_000_000);
     let page = endpoint.write(
-        &mut service.text,
-        &service.stats,
-        &service.health,
+        scene.service,
         scene.snapshot,
         scene.black_box_len,
         scene.now,
     );
-    let (content, black_box) = match form.head_only {
-        true => (&[][..], 0),
-        false => (page.content, page.black_box),
-    };
-    if !outbox.push(&[page.head, date, form.ending(), content]) {
+    let content = if form.head_only { &[] } else { page.content };
+    if !outbox.push(&[page.head, page.date, form.ending(), content]) {
         return None;
     }
     Some(Written {
         code: page.code,
-        rest: match black_box {
-            0 => Rest::NONE,
+        rest: match page.black_box {
+            _ if form.head_only => Rest::NONE,
+            0 => Rest::Static(page.ready),
             end => Rest::BlackBox { at: 0, end },
         },
     })

@@ -8,7 +8,7 @@ use super::range::{self, Asked, Spans};
 use super::request::{Method, Request};
 use super::status::Status;
 use crate::app::Found;
-use crate::endpoints::Endpoint;
+use crate::endpoints::{Endpoint, Question};
 use crate::service::Service;
 use crate::site::{Resolved, Site};
 
@@ -24,7 +24,7 @@ pub(super) fn decide(
     }
     let reads = matches!(request.method, Method::Get | Method::Head);
     if service.endpoints_on(port)
-        && let Some(endpoint) = Endpoint::route(request.path, service.admin == Some(port))
+        && let Some(endpoint) = Endpoint::route(&asked(request), service.admin == Some(port))
     {
         return match reads {
             true => Answer::Endpoint(endpoint),
@@ -48,6 +48,15 @@ pub(super) fn decide(
         },
         Resolved::Nothing(None) => Answer::Status(Status::NotFound),
         Resolved::Malformed => Answer::Status(Status::BadRequest),
+    }
+}
+
+/// What an endpoint has to know of a request.
+fn asked<'a>(request: &Request<'a>) -> Question<'a> {
+    Question {
+        path: request.path,
+        query: request.query,
+        gzip: request.path == b"/" && negotiation::takes_gzip(&request.codings),
     }
 }
 

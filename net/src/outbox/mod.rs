@@ -24,7 +24,7 @@
 mod blocks;
 mod queue;
 
-pub(crate) use blocks::Blocks;
+pub(crate) use blocks::{BLOCK, Blocks};
 pub(crate) use queue::Queue;
 
 /// A connection's way to say something.

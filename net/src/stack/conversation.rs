@@ -74,6 +74,9 @@ impl Stack {
         host: &mut impl Host,
         now: Instant,
     ) {
+        if segment.is_none() {
+            self.take_stock(flow, now);
+        }
         match self.pool[flow].run(&mut self.context, host, segment.is_none(), now) {
             Fate::Lives => {}
             Fate::Lingers => return self.remember(flow, segment, now),
@@ -84,6 +87,21 @@ impl Stack {
             self.order.join(flow, list);
         }
         self.plan(flow, now);
+    }
+
+    /// Brings up to date what a page about the guest may show: a connection cannot look at others
+    /// while it writes its answer.
+    fn take_stock(&mut self, flow: u32, now: Instant) {
+        let service = &mut self.context.service;
+        service.stats.busy = self.order.len(BUSY) as u64;
+        service.stats.closing = self.order.len(CLOSING) as u64;
+        service.flows.from = None;
+        if let Some(from) = self.pool[flow].asks_for_flows() {
+            let slots = from..self.pool.used();
+            service
+                .flows
+                .take(slots, |slot| self.pool[slot].snapshot(slot, now));
+        }
     }
 
     /// Sees to it that a connection comes up when it has to.

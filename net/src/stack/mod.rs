@@ -12,6 +12,7 @@ use crate::config::{Plan, StackConfig, StackError};
 use crate::context::Context;
 use crate::cookie::Cookies;
 use crate::deadlines::{Deadlines, earlier};
+use crate::flows::FlowPage;
 use crate::host::Host;
 use crate::http::date::Date;
 use crate::internet::Fragments;
@@ -39,7 +40,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// When connections that wait for the transmit ring are looked at again, if nothing else comes up.
 const STALL: Duration = Duration::from_millis(1);
 /// Room for a page that is not a file.
-pub(crate) const TEXT: usize = 6000;
+pub(crate) const TEXT: usize = 16 << 10;
 /// Most handshakes that are open at once. What comes beyond is answered by cookies.
 const MOST_HALF_OPEN: usize = 1024;
 
@@ -315,6 +316,7 @@ fn service(config: &StackConfig, site: Site, application: Application, plan: &Pl
         health: Health::default(),
         head: vec![0; plan.buffer].into_boxed_slice(),
         text: Text::new(TEXT),
+        flows: FlowPage::new(),
         public_endpoints: config.public_endpoints,
         admin: config.admin,
     }

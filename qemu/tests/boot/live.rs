@@ -1,8 +1,7 @@
 //! The example application in a real browser: figures that move, a chart, no complaint.
 
-use crate::harness::browser::{checked, chromium};
+use crate::harness::browser::{browse, checked, value, watched};
 use crate::harness::network::{TAP, boot_on_tap, in_namespace};
-use crate::harness::process::{Output, Process};
 use crate::harness::{heavy, soon, target, wait_until};
 use quartz::http;
 use quartz::site::Site;
@@ -51,33 +50,6 @@ fn site() -> Option<Arc<Site>> {
     checked(&folder, CHECK)
 }
 
-/// Chromium at the page, with these words.
-fn browse(url: &str, profile: &Path, watched: u64, words: &[&str]) -> Output {
-    let mut command = chromium(profile);
-    command
-        .args(["--enable-logging=stderr", "--window-size=1120,880"])
-        .arg(format!("--timeout={watched}"))
-        .args(words)
-        .arg(url);
-    let output = Process::start(&mut command).finish(Duration::from_secs(120));
-    let complaints: Vec<&str> = output
-        .stderr
-        .lines()
-        .filter(|l| l.contains("CONSOLE"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:?}");
-    output
-}
-
-/// The value of `key=value;` in what the page above has written.
-fn value<'a>(result: &'a str, key: &str) -> &'a str {
-    let mut pairs = result.split(';').filter_map(|pair| pair.split_once('='));
-    pairs
-        .find(|(k, _)| *k == key)
-        .unwrap_or_else(|| panic!("no {key} in {result}"))
-        .1
-}
-
 #[test]
 fn the_live_page_moves() {
     let _heavy = heavy();
@@ -88,24 +60,22 @@ fn the_live_page_moves() {
         });
         let profile = tempfile::tempdir().unwrap();
         let url = format!("http://{}/check.html", served.site);
-        let output = browse(&url, profile.path(), WATCHED, &["--dump-dom"]);
-        let result = output
-            .stdout
-            .split_once("<pre id=\"result\">")
-            .and_then(|(_, rest)| rest.split_once("</pre>"));
-        let Some((result, _)) = result else {
-            panic!("no result: {output:?}");
-        };
-        let number = |key: &str| value(result, key).parse::<u32>().unwrap();
-        assert_eq!(value(result, "state"), "live", "{result}");
+        let result = watched(&url, profile.path(), WATCHED);
+        let number = |key: &str| value(&result, key).parse::<u32>().unwrap();
+        assert_eq!(value(&result, "state"), "live", "{result}");
         assert!(number("different") >= 4, "{result}");
         assert!(number("points") >= 3, "{result}");
         assert_eq!(number("labels"), 17, "{result}");
-        assert!(value(result, "rx").contains(" of "), "{result}");
+        assert!(value(&result, "rx").contains(" of "), "{result}");
 
         let picture = profile.path().join("live.png");
         let word = format!("--screenshot={}", picture.display());
-        browse(&url, profile.path(), GLANCE, &[&word]);
+        browse(
+            &url,
+            profile.path(),
+            GLANCE,
+            &[&word, "--window-size=1120,880"],
+        );
         let bytes = fs::metadata(&picture).unwrap().len();
         assert!(bytes > PICTURE, "a picture of {bytes} bytes");
         served.stop();

@@ -3,6 +3,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod admin;
 mod badlink;
 mod boards;
 mod browser;
@@ -18,6 +19,7 @@ mod frames;
 mod images;
 mod live;
 mod manual;
+mod metrics;
 mod serving;
 mod slow;
 mod soak;

@@ -1,9 +1,11 @@
 //! Chromium without a window, and sites with a page of the test's own in them.
 
+use super::process::{Output, Process};
 use quartz::site::Site;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The files of `folder`, and `page` as `check.html` beside them.
 pub fn checked(folder: &Path, page: &str) -> Option<Arc<Site>> {
@@ -35,4 +37,44 @@ pub fn chromium(profile: &Path) -> Command {
         // Nothing of the person's own settings.
         .env("HOME", profile);
     command
+}
+
+/// Chromium at an address for so many milliseconds, with these words. Nothing may complain.
+pub fn browse(url: &str, profile: &Path, watched: u64, words: &[&str]) -> Output {
+    let mut command = chromium(profile);
+    command
+        .arg("--enable-logging=stderr")
+        .arg(format!("--timeout={watched}"))
+        .args(words)
+        .arg(url);
+    let output = Process::start(&mut command).finish(Duration::from_secs(120));
+    let complaints: Vec<&str> = output
+        .stderr
+        .lines()
+        .filter(|l| l.contains("CONSOLE"))
+        .collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+    output
+}
+
+/// What a page of the test's own has written into its element `result` at the end of that time.
+pub fn watched(url: &str, profile: &Path, watched: u64) -> String {
+    let output = browse(url, profile, watched, &["--dump-dom"]);
+    let result = output
+        .stdout
+        .split_once("<pre id=\"result\">")
+        .and_then(|(_, rest)| rest.split_once("</pre>"));
+    let Some((result, _)) = result else {
+        panic!("no result: {output:?}");
+    };
+    result.to_owned()
+}
+
+/// The value of `key=value;` in such a text.
+pub fn value<'a>(result: &'a str, key: &str) -> &'a str {
+    let mut pairs = result.split(';').filter_map(|pair| pair.split_once('='));
+    pairs
+        .find(|(k, _)| *k == key)
+        .unwrap_or_else(|| panic!("no {key} in {result}"))
+        .1
 }

@@ -1,7 +1,7 @@
 //! Load: wrk against a guest, and what both sides counted.
 
 use super::guest::Served;
-use super::process::success;
+use super::process::{Process, success};
 use super::stats::{Stats, wait_for_idle_rings};
 use serde_json::Value;
 use std::process::Command;
@@ -51,6 +51,16 @@ pub fn drive(served: &mut Served, mode: Mode, seconds: u64) -> Load {
         after: served.stats(),
         seconds,
     }
+}
+
+/// A small load for as long as the value lives, and no longer than so many seconds: what a test
+/// looks at meanwhile changes.
+pub fn load_for(served: &Served, seconds: u64) -> Process {
+    let mut command = Command::new("wrk");
+    command
+        .args(["-t1", "-c8", &format!("-d{seconds}s")])
+        .arg(format!("http://{}/", served.site));
+    Process::start(&mut command)
 }
 
 impl Load {

@@ -7,6 +7,7 @@
 pub mod badlink;
 pub mod browser;
 pub mod crowd;
+pub mod exposition;
 pub mod flood;
 pub mod guest;
 pub mod load;
