@@ -1,11 +1,12 @@
 //! Writes the table of content types that `src/site/mime.rs` includes, from the maintained list of the
 //! crate `mime_guess`: types that sites are made of, sorted by file name extension.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-/// Longest extension kept, in bytes: it is stored as one `u128`.
+/// Longest extension kept, in bytes.
 const LONGEST: usize = 16;
 
 fn main() {
@@ -15,51 +16,49 @@ fn main() {
     extensions.sort_unstable();
     extensions.dedup();
 
-    let mut rows: Vec<(u128, &str)> = extensions
-        .into_iter()
-        .filter(|extension| extension.len() <= LONGEST)
-        .filter_map(|extension| {
-            let kind = mime_guess::from_ext(extension).first_raw()?;
-            // RFC 9239 has made the other names of JavaScript obsolete.
-            let kind = match kind {
-                "application/javascript" => "text/javascript",
-                kind => kind,
-            };
-            Some((packed(extension), kind))
-        })
-        .filter(|(_, kind)| kept(kind))
-        .collect();
-    rows.sort_unstable();
-    rows.dedup_by_key(|row| row.0);
-
-    let mut kinds: Vec<&str> = rows.iter().map(|row| row.1).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-
-    let mut text = String::new();
-    writeln!(text, "static EXTENSIONS: [u128; {}] = [", rows.len()).unwrap();
-    for (extension, _) in &rows {
-        writeln!(text, "{extension:#x},").unwrap();
+    let (mut names, mut kinds, mut rows) = (Texts::default(), Texts::default(), String::new());
+    for extension in extensions {
+        let kind = mime_guess::from_ext(extension).first_raw();
+        // RFC 9239 has made the other names of JavaScript obsolete.
+        let kind = match kind {
+            Some("application/javascript") => Some("text/javascript"),
+            kind => kind,
+        };
+        if let Some(kind) = kind.filter(|kind| extension.len() <= LONGEST && kept(kind)) {
+            let (extension, kind) = (names.place(extension), kinds.place(kind));
+            writeln!(rows, "Row {{ extension: {extension}, kind: {kind} }},").unwrap();
+        }
     }
-    writeln!(text, "];\nstatic KIND_OF: [u16; {}] = [", rows.len()).unwrap();
-    for (_, kind) in &rows {
-        writeln!(text, "{},", kinds.binary_search(kind).unwrap()).unwrap();
-    }
-    writeln!(text, "];\nstatic KINDS: [&str; {}] = [", kinds.len()).unwrap();
-    for kind in &kinds {
-        writeln!(text, "{kind:?},").unwrap();
-    }
-    writeln!(text, "];").unwrap();
-
+    let text = format!(
+        "const LONGEST: usize = {LONGEST};\n\
+         static EXTENSIONS: &str = {:?};\n\
+         static KINDS: &str = {:?};\n\
+         static ROWS: &[Row] = &[\n{rows}];\n",
+        names.text, kinds.text
+    );
     let target = Path::new(&env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("mime.rs");
     fs::write(target, text).expect("the build directory can be written");
 }
 
-/// The extension's bytes as one number.
-fn packed(extension: &str) -> u128 {
-    extension
-        .bytes()
-        .fold(0, |number, byte| number << 8 | u128::from(byte))
+/// Short texts in one, each behind its length as a character.
+#[derive(Default)]
+struct Texts {
+    text: String,
+    places: HashMap<String, u16>,
+}
+
+impl Texts {
+    /// Where `text` is, and is put if it is new.
+    fn place(&mut self, text: &str) -> u16 {
+        *self.places.entry(text.to_owned()).or_insert_with(|| {
+            let at = u16::try_from(self.text.len()).expect("64 KiB of texts");
+            let len = u8::try_from(text.len()).expect("a short text");
+            assert!(len.is_ascii() && text.is_ascii());
+            self.text.push(char::from(len));
+            self.text.push_str(text);
+            at
+        })
+    }
 }
 
 /// Vendor types fill two thirds of the list and the guest's memory; of them only those that sites

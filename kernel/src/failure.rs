@@ -20,6 +20,7 @@ const MAX_FRAMES: usize = 32;
 static FAILING: AtomicBool = AtomicBool::new(false);
 
 /// Says what happened and ends the machine. A failure inside the report ends it at once.
+#[optimize(size)]
 pub fn report(
     code: ExitCode,
     headline: &dyn Display,

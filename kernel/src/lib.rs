@@ -39,7 +39,7 @@
 //! }
 //! ```
 #![no_std]
-#![feature(alloc_error_handler)]
+#![feature(alloc_error_handler, optimize_attribute)]
 
 extern crate alloc;
 

@@ -182,6 +182,8 @@ impl Machine {
     }
 
     /// The slow look at everything.
+    #[inline(never)]
+    #[optimize(size)]
     fn tick(&mut self, now: Instant, now_us: u64) {
         blackbox::look(
             now_us,
@@ -207,6 +209,7 @@ impl Machine {
     }
 
     /// Writes the heartbeat.
+    #[optimize(size)]
     fn beat(&self, now_us: u64) {
         let stats = self.stack.stats();
         let beat = Heartbeat {
@@ -252,6 +255,8 @@ impl Machine {
     }
 
     /// Reads what was typed. Whether there may be more.
+    #[inline(never)]
+    #[optimize(size)]
     fn listen(&mut self) -> bool {
         let mut bytes = [0; serial::RECEIVE];
         let count = serial::receive(&mut bytes);
@@ -264,6 +269,7 @@ impl Machine {
         count == bytes.len()
     }
 
+    #[optimize(size)]
     fn obey(&mut self, command: Command) {
         let mut out = Answer;
         // The console takes everything or drops it, with a count.
@@ -295,6 +301,7 @@ impl Machine {
         };
     }
 
+    #[optimize(size)]
     fn print_stats(&self, out: &mut Answer) -> core::fmt::Result {
         let heap = heap::usage();
         print_ring(out, "rx", &self.nic.device.rx_stats())?;
@@ -328,6 +335,7 @@ impl Machine {
     }
 }
 
+#[optimize(size)]
 fn print_ring(out: &mut Answer, name: &str, r: &RingStats) -> core::fmt::Result {
     writeln!(
         out,

@@ -21,9 +21,9 @@ pub const RECEIVE: usize = 64;
 /// second, after which nobody is reading.
 const EMERGENCY_POLLS: u32 = 100_000;
 
-struct Port {
-    uart: Uart16550<PioBackend>,
-    queue: [u8; QUEUE],
+/// What waits for the port. It begins as zeros, which take no room in the image's file.
+struct Queue {
+    bytes: [u8; QUEUE],
     head: usize,
     len: usize,
     dropped: u64,
@@ -31,9 +31,10 @@ struct Port {
 }
 
 static PRESENT: AtomicBool = AtomicBool::new(false);
-static PORT: Mutex<Port> = Mutex::new(Port {
-    uart: uart(),
-    queue: [0; QUEUE],
+static PORT: Mutex<Uart16550<PioBackend>> = Mutex::new(uart());
+/// Taken before [`PORT`].
+static WAITING: Mutex<Queue> = Mutex::new(Queue {
+    bytes: [0; QUEUE],
     head: 0,
     len: 0,
     dropped: 0,
@@ -50,33 +51,32 @@ const fn uart() -> Uart16550<PioBackend> {
 
 /// Sets the port up. Without one, output goes nowhere and the guest runs on.
 pub fn init() {
-    let mut port = PORT.lock();
     let config = Config {
         interrupts: IER::DATA_READY,
         ..Config::default()
     };
-    PRESENT.store(port.uart.init(config).is_ok(), Relaxed);
+    PRESENT.store(PORT.lock().init(config).is_ok(), Relaxed);
 }
 
 /// Queues `bytes` and sends what the port takes.
 pub fn write(bytes: &[u8]) {
     if PRESENT.load(Relaxed) {
-        let mut port = PORT.lock();
-        port.enqueue(bytes);
-        port.pump();
+        let mut queue = WAITING.lock();
+        queue.enqueue(bytes);
+        queue.pump();
     }
 }
 
 /// Sends what the port takes now. While bytes wait, the port's interrupt is on.
 pub fn pump() {
     if PRESENT.load(Relaxed) {
-        PORT.lock().pump();
+        WAITING.lock().pump();
     }
 }
 
 /// Bytes that the queue did not hold.
 pub fn dropped() -> u64 {
-    PORT.lock().dropped
+    WAITING.lock().dropped
 }
 
 /// Takes the bytes that have come in, at most [`RECEIVE`] of them.
@@ -84,27 +84,26 @@ pub fn receive(buffer: &mut [u8; RECEIVE]) -> usize {
     if !PRESENT.load(Relaxed) {
         return 0;
     }
-    PORT.lock().uart.receive_bytes(buffer)
+    PORT.lock().receive_bytes(buffer)
 }
 
-impl Port {
+impl Queue {
     fn enqueue(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if self.len == QUEUE {
                 self.dropped += 1;
                 continue;
             }
-            self.queue[(self.head + self.len) % QUEUE] = byte;
+            self.bytes[(self.head + self.len) % QUEUE] = byte;
             self.len += 1;
         }
     }
 
     fn pump(&mut self) {
+        let mut port = PORT.lock();
         while self.len > 0 {
             let run = self.len.min(QUEUE - self.head);
-            let sent = self
-                .uart
-                .send_bytes(&self.queue[self.head..self.head + run]);
+            let sent = port.send_bytes(&self.bytes[self.head..self.head + run]);
             if sent == 0 {
                 break;
             }
@@ -115,9 +114,9 @@ impl Port {
         if wanted != self.interrupt_wanted {
             self.interrupt_wanted = wanted;
             if wanted {
-                self.uart.enable_interrupts(IER::THR_EMPTY);
+                port.enable_interrupts(IER::THR_EMPTY);
             } else {
-                self.uart.disable_interrupts(IER::THR_EMPTY);
+                port.disable_interrupts(IER::THR_EMPTY);
             }
         }
     }
@@ -136,9 +135,9 @@ pub fn emergency() -> Emergency {
         given_up: !PRESENT.load(Relaxed),
     };
     // The failing code may hold the lock: then the queue stays unsaid.
-    if let Some(port) = PORT.try_lock() {
-        for at in 0..port.len {
-            out.send(&[port.queue[(port.head + at) % QUEUE]]);
+    if let Some(queue) = WAITING.try_lock() {
+        for at in 0..queue.len {
+            out.send(&[queue.bytes[(queue.head + at) % QUEUE]]);
         }
     }
     out

@@ -27,6 +27,7 @@ const SERIAL_PIN: u32 = 4;
 const HEAP_RESERVE: usize = 128 * 1024;
 
 /// Brings the machine up to the point where it can serve.
+#[optimize(size)]
 pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application) -> Machine {
     let boot_tsc = cpu::tsc();
     serial::init();
@@ -113,6 +114,7 @@ struct Memory {
 }
 
 /// Page tables, DMA pages and heap, out of what the loader says is there.
+#[optimize(size)]
 fn prepare_memory(boot_info: &BootInfo, site: &Range<u64>) -> Memory {
     let mut ranges = FreeRanges::new(&boot_info.memory_regions, &[layout::image(), site.clone()]);
     let free = ranges.total();
@@ -159,6 +161,7 @@ fn ramdisk(boot_info: &BootInfo) -> Range<u64> {
     }
 }
 
+#[optimize(size)]
 fn command_line() -> CommandLine {
     let parsed = boot::command_line()
         .map_err(|_| None)
@@ -177,6 +180,7 @@ fn command_line() -> CommandLine {
 }
 
 /// The site: the loader's initrd, or what the application brings.
+#[optimize(size)]
 fn load_site(image: Range<u64>, own: Option<&'static [u8]>, options: &SiteOptions) -> Site {
     let archive: &'static [u8] = if image.is_empty() {
         let Some(own) = own else {
@@ -200,6 +204,7 @@ fn load_site(image: Range<u64>, own: Option<&'static [u8]>, options: &SiteOption
     }
 }
 
+#[optimize(size)]
 fn network(
     command_line: &CommandLine,
     device: &VirtioNet<KernelHal, MmioTransport>,

@@ -14,6 +14,10 @@
 //! Everything is bounded and reserved in [`Stack::new`]: connections and their buffers (`pool`),
 //! the table, deadlines, records of closed connections (`time_wait`). A request allocates
 //! nothing.
+//!
+//! `optimize(size)` marks what runs at boot or seldom: the guest's image is small where it need not
+//! be fast. The attribute is not stable; the host's compiler does not see it.
+#![cfg_attr(target_os = "none", feature(optimize_attribute))]
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -173,6 +173,7 @@ impl Stats {
     }
 
     /// Writes `/stats.json`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(crate) fn write(&self, text: &mut Text, machine: &Snapshot, now: Instant) {
         // Writing into `Text` cannot fail.
         let _ = write!(
@@ -266,6 +267,7 @@ impl Stats {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn ring(text: &mut Text, name: &str, ring: &RingStats) {
     let _ = write!(
         text,

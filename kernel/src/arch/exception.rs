@@ -87,6 +87,7 @@ pub extern "C" fn enter(frame: &Frame) -> ! {
 struct Headline<'a>(&'a Frame);
 
 impl fmt::Display for Headline<'_> {
+    #[optimize(size)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Frame {
             vector, error, rip, ..
@@ -120,6 +121,7 @@ impl fmt::Display for Headline<'_> {
 struct Place(u64);
 
 impl fmt::Display for Place {
+    #[optimize(size)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.0;
         if address < crate::memory::PAGE {
@@ -145,6 +147,7 @@ impl fmt::Display for Place {
 struct Registers<'a>(&'a Frame);
 
 impl fmt::Display for Registers<'_> {
+    #[optimize(size)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let r = self.0;
         let rows = [

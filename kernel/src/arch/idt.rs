@@ -102,6 +102,8 @@ static IDT: Once<InterruptDescriptorTable> = Once::new();
 
 /// Loads the table. Exceptions that may come with a broken main stack switch to one of their own,
 /// in the order of [`crate::memory::layout::fault_stacks`].
+#[inline(never)]
+#[optimize(size)]
 pub fn init() {
     let stub =
         |vector: u8| VirtAddr::new((&raw const vector_stubs) as u64 + u64::from(vector) * STUB);

@@ -11,6 +11,7 @@ use smoltcp::wire::{
 };
 
 /// Tells all hosts our IPv4 address (RFC 5227, 1.1: an ARP announcement). Whether there was room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn arp_announce<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -21,6 +22,7 @@ pub(super) fn arp_announce<H: Host>(
 }
 
 /// Asks for a hardware address (RFC 826). Whether there was room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn arp_request<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -39,6 +41,7 @@ pub(super) fn arp_request<H: Host>(
 }
 
 /// Answers who asks for our hardware address (RFC 826). Whether there was room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn arp_reply<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -56,6 +59,7 @@ pub(super) fn arp_reply<H: Host>(
     arp(context, host, mac, hardware, &reply)
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn arp<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -81,6 +85,7 @@ fn arp<H: Host>(
 
 /// Tells our IPv6 address: to `to`, or to all hosts (RFC 4861, 7.2.4 and 7.2.6). Whether there was
 /// room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn neighbor_advert<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -99,6 +104,7 @@ pub(super) fn neighbor_advert<H: Host>(
 }
 
 /// Asks whether somebody has an address already (RFC 4862, 5.4.2). Whether there was room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn duplicate_solicit<H: Host>(
     context: &mut Context,
     host: &mut H,
@@ -124,6 +130,7 @@ fn group(to: Ipv6Addr) -> ([u8; 6], Ipv6Addr) {
 }
 
 /// Asks routers for an advertisement (RFC 4861, 6.3.7). Whether there was room.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: [u8; 6]) -> bool {
     let Some(own) = context.ethernet.ipv6_addr() else {
         return true;
@@ -136,6 +143,7 @@ pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: 
 }
 
 /// Sends a message between two hardware addresses and two IPv6 addresses.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn neighbor_discovery<H: Host>(
     context: &mut Context,
     host: &mut H,

@@ -80,6 +80,7 @@ pub(crate) struct Addresses {
 
 impl Addresses {
     /// Gives the interfaces what is fixed, and begins to ask for the rest.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn new(
         mac: [u8; 6],
         ipv4: Ipv4Setup,
@@ -145,6 +146,8 @@ impl Addresses {
     }
 
     /// Does what is due.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         self.ask(context, host, now);
         if let Some(slaac) = &mut self.slaac {
@@ -161,6 +164,8 @@ impl Addresses {
     }
 
     /// Gives the DHCP client a frame.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn dhcp<H: Host>(
         &mut self,
         context: &mut Context,
@@ -185,6 +190,8 @@ impl Addresses {
     }
 
     /// Takes a router advertisement in, whose ICMPv6 message begins at `start`.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn router_advert(
         &mut self,
         context: &mut Context,
@@ -214,6 +221,7 @@ impl Addresses {
 
     /// Asks the gateway for its hardware address: something that has to be answered. Whether
     /// there is one to ask, and room for the question.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn probe<H: Host>(&self, context: &mut Context, host: &mut H) -> bool {
         match (context.ethernet.ipv4_addr(), self.gateway) {
             (Some(own), Some(gateway)) => {
@@ -224,6 +232,7 @@ impl Addresses {
     }
 
     /// Lets the DHCP client speak, and takes over what it has got.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn ask<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         let Some(dhcp) = &mut self.dhcp else {
             return;
@@ -259,6 +268,7 @@ impl Addresses {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn announce<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         for slot in &mut self.announcements {
             let Some(announcement) = slot else { continue };
@@ -291,6 +301,7 @@ impl Addresses {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn plan(&mut self, context: &mut Context, now: Instant) {
         let dhcp = self
             .dhcp
@@ -303,6 +314,7 @@ impl Addresses {
         self.next = next.map(|next| next.max(now + RETRY));
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn gain_ipv4(
         &mut self,
         context: &mut Context,
@@ -322,6 +334,7 @@ impl Addresses {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn gain(&mut self, context: &mut Context, gained: IpCidr, now: Instant) {
         if context.ethernet.ip_addrs().contains(&gained) {
             return;

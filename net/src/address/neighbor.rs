@@ -21,6 +21,8 @@ const DEFEND_EVERY: Duration = Duration::from_secs(10);
 
 impl Addresses {
     /// A frame of ARP.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn arp<H: Host>(
         &mut self,
         context: &mut Context,
@@ -70,6 +72,8 @@ impl Addresses {
     }
 
     /// A neighbour solicitation or advertisement, whose ICMPv6 message begins at `start`.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn neighbor<H: Host>(
         &mut self,
         context: &mut Context,
@@ -128,6 +132,7 @@ impl Addresses {
     }
 
     /// Another uses an address of ours.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn conflict(&mut self, context: &mut Context, address: IpAddr, now: Instant) {
         context.service.stats.neighbors.conflicts += 1;
         if self.complaints.allows(now) {
@@ -142,6 +147,7 @@ impl Addresses {
     }
 
     /// Gives up an address that another has.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn withdraw(&mut self, context: &mut Context, address: Ipv6Addr) {
         log::warn!("gave up the address {address}");
         for slot in &mut self.announcements {
@@ -160,6 +166,7 @@ impl Addresses {
 }
 
 /// Who sent a message and what it says, if it passes the checks of RFC 4861, 7.1.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn parse(frame: &[u8], start: usize) -> Option<(Ipv6Addr, NdiscRepr<'_>)> {
     let ip = Ipv6Packet::new_checked(&frame[crate::segment::ETHERNET..]).ok()?;
     let end = start + usize::from(ip.payload_len());

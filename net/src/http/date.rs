@@ -43,6 +43,7 @@ impl Date {
 }
 
 /// `unix` seconds as an IMF-fixdate.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn imf(unix: u64) -> [u8; DATE] {
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     // The year stays at four figures.
@@ -68,6 +69,7 @@ fn two(text: &mut [u8; DATE], at: usize, number: u64) {
 /// Unix seconds of a date in one of its three forms: the preferred one, that of RFC 850, and that
 /// of C's `asctime`. The day of the week is not compared with the date. `None`: it is no date, or
 /// before 1970.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn parse(text: &[u8]) -> Option<u64> {
     let comma = text.iter().position(|&b| b == b',');
     match comma {

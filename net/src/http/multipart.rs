@@ -12,6 +12,7 @@ use core::fmt::Write as _;
 const END: [&[u8]; 2] = [b"\r\n--", b"--\r\n"];
 
 /// Adds the fields that tell type and length.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn fields(spans: &Spans, representation: &Representation, text: &mut Text) {
     let mut len = END[0].len() + boundary(representation).len() + END[1].len();
     let before = text.len();
@@ -32,6 +33,7 @@ pub(super) fn fields(spans: &Spans, representation: &Representation, text: &mut 
 }
 
 /// Adds the head of a part.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn part_head(
     number: usize,
     span: Span,
@@ -50,6 +52,7 @@ pub(super) fn part_head(
 }
 
 /// Adds what stands behind the last part.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn end(representation: &Representation, text: &mut Text) {
     text.push(END[0]);
     text.push(boundary(representation));
@@ -57,6 +60,7 @@ pub(super) fn end(representation: &Representation, text: &mut Text) {
 }
 
 /// Adds the field that says which bytes these are (RFC 9110, 14.4).
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn content_range(span: Span, len: usize, text: &mut Text) {
     // Writing into `Text` cannot fail.
     let (first, last) = (span.start, span.end - 1);

@@ -87,6 +87,7 @@ pub(crate) enum Asked {
 
 /// Reads a `Range` field about content of `len` bytes. A field that is malformed, repeated, of
 /// another unit, or asks for more than [`MOST`] ranges is ignored, as it may be (RFC 9110, 14.2).
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn read(range: &Single<'_>, len: usize) -> Asked {
     let (Some(value), Ok(len)) = (range.single(), u32::try_from(len)) else {
         return Asked::Whole;
@@ -98,6 +99,7 @@ pub(crate) fn read(range: &Single<'_>, len: usize) -> Asked {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn spans(value: &[u8], len: u32) -> Option<Spans> {
     let equals = value.iter().position(|&b| b == b'=')?;
     let (unit, set) = (&value[..equals], &value[equals + 1..]);
@@ -124,6 +126,7 @@ fn spans(value: &[u8], len: u32) -> Option<Spans> {
 }
 
 /// One range; `None` inside: there is nothing of it.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn span(range: &[u8], len: u32) -> Option<Option<Span>> {
     let dash = range.iter().position(|&b| b == b'-')?;
     let (first, last) = (&range[..dash], &range[dash + 1..]);

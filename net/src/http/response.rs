@@ -173,6 +173,7 @@ pub(super) fn write(
 /// Writes the beginning of a head that is not prepared; gives the rest of it, which is, and the
 /// content. Writing into `Text` cannot fail.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn generate(answer: Answer, spans: &Spans, site: &Site, text: &mut Text) -> (&'static [u8], Rest) {
     const SERVER: &str = "\r\nServer: Quartz\r\n";
     match answer {
@@ -246,6 +247,7 @@ fn generate(answer: Answer, spans: &Spans, site: &Site, text: &mut Text) -> (&'s
 /// Writes the head of a redirection. The request's query goes with it, unless the place has one of
 /// its own. False: it is too long.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn redirect(status: u16, query: Option<&[u8]>, location: &[u8], text: &mut Text) -> bool {
     let phrase = match status {
         302 => "302 Found",
@@ -280,6 +282,7 @@ fn redirect(status: u16, query: Option<&[u8]>, location: &[u8], text: &mut Text)
 /// The same for a page. It lies in memory that the next one is written to, so all of it goes now,
 /// or nothing.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn write_page(
     endpoint: Endpoint,
     form: Form,

@@ -85,6 +85,7 @@ impl Fragments {
     }
 
     /// Reserves `places`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn new(places: usize) -> Fragments {
         let place = || Place {
             state: State::Free,
@@ -117,6 +118,7 @@ impl Fragments {
     }
 
     /// Gives up one datagram whose time has come.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn expire(&mut self, now: Instant, stats: &mut Fragmented) -> Option<Expired<'_>> {
         let due = |place: &&Place| place.state != State::Free && place.since + PATIENCE <= now;
         let Some(at) = self.places.iter().position(|place| due(&place)) else {
@@ -135,6 +137,7 @@ impl Fragments {
 
     /// Takes a piece in, which stands in a plain frame. If it was the last one that was missing,
     /// gives a frame with the whole datagram.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn add(
         &mut self,
         piece: &Fragment,
@@ -167,6 +170,7 @@ impl Fragments {
     }
 
     /// The place of a datagram, or one for it.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn find(&mut self, key: &Key, now: Instant, stats: &mut Fragmented) -> Option<usize> {
         let mine = |place: &Place| place.state != State::Free && place.key == *key;
         if let Some(at) = self.places.iter().position(mine) {
@@ -214,6 +218,7 @@ impl Place {
     }
 
     /// Takes a piece in. False: there is nothing new in it, or it makes the datagram void.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn take(&mut self, piece: &Fragment, head: &[u8], data: &[u8], stats: &mut Fragmented) -> bool {
         let end = piece.offset + data.len();
         let units = piece.offset / UNIT..end.div_ceil(UNIT);
@@ -294,6 +299,7 @@ mod tests {
     }
 
     impl Rig {
+        #[cfg_attr(target_os = "none", optimize(size))]
         fn new() -> Rig {
             Rig {
                 fragments: Fragments::new(4),
@@ -302,6 +308,7 @@ mod tests {
             }
         }
 
+        #[cfg_attr(target_os = "none", optimize(size))]
         fn add(&mut self, mut piece: Fragment, data: &[u8]) -> Option<Vec<u8>> {
             let mut frame = vec![0x45; 34];
             frame.extend_from_slice(data);

@@ -43,6 +43,7 @@ pub(crate) enum Fault {
 }
 
 /// Reads a message to `destination` from `source`. `None`: it is damaged.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn parse(message: &[u8], v4: bool, source: u128, destination: u128) -> Option<Message> {
     let sum = match v4 {
         true => checksum::plain(message),

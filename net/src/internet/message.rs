@@ -34,6 +34,7 @@ impl Sender {
     }
 
     /// Sends `content`. False: the transmit ring is full, and what was left is dropped.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn send<H: Host>(
         &mut self,
         wire: &mut Wire,
@@ -64,6 +65,7 @@ impl Sender {
 
 /// Sends one packet. `piece`: its place in the datagram in bytes, with bit 0 for "others follow",
 /// and the datagram's number.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn one<H: Host>(
     wire: &mut Wire,
     host: &mut H,

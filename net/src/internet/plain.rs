@@ -46,6 +46,7 @@ pub(crate) fn is_extension(protocol: u8) -> bool {
 }
 
 /// Writes the plain form of `frame` into `target`. The frame has an Ethernet header.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn plain(frame: &[u8], target: &mut [u8]) -> Form {
     let (head, rest) = frame.split_at(ETHERNET);
     // IEEE 802.1Q, 9.3: a tag of VLAN 0 carries a priority and nothing else.
@@ -76,6 +77,7 @@ fn copy(bytes: &[u8], target: &mut [u8], at: usize) -> Form {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn ipv4(packet: &[u8], target: &mut [u8]) -> Form {
     const MALFORMED: Form = Form::Refused(Refusal::Malformed);
     let Some(ip) = packet.first_chunk::<20>() else {
@@ -111,6 +113,7 @@ fn ipv4(packet: &[u8], target: &mut [u8]) -> Form {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn ipv6(packet: &[u8], target: &mut [u8]) -> Form {
     const MALFORMED: Form = Form::Refused(Refusal::Malformed);
     let Some(ip) = packet.first_chunk::<IPV6>() else {

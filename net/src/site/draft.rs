@@ -68,6 +68,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Room for so many files: of these so many index pages, with so many bytes of names.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn with_room(files: usize, pages: usize, names: usize) -> Result<Draft, SiteError> {
         let mut list = Vec::new();
         list.try_reserve_exact(files).map_err(|_| no_memory())?;
@@ -84,6 +85,7 @@ impl Draft {
     }
 
     /// Adds a file, whose name nobody has yet.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn add(&mut self, name: &[u8], file: File) {
         let number = self.files.len() as u32;
         self.names.push(name);
@@ -106,6 +108,7 @@ impl Draft {
     }
 
     /// Makes index pages stand for their directories. A file of the directory's own name wins.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn link_directories(&mut self) {
         for file in 0..self.files.len() as u32 {
             let name = self.names.get(file);
@@ -127,6 +130,7 @@ impl Draft {
     }
 
     /// Writes the heads.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn prepare(mut self, options: &SiteOptions) -> Result<Prepared, SiteError> {
         self.link_directories();
         let fail = |kind| SiteError::new(kind, 0, b"");
@@ -198,6 +202,7 @@ impl Draft {
 }
 
 /// Takes the type of the content out of field lines: it has its own place in a head.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn take_type(lines: &mut Vec<u8>) -> Option<Vec<u8>> {
     const NAME: &str = "content-type";
     let kind = headers::find(lines, NAME)?.to_vec();
@@ -220,6 +225,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// The site. Its heads stay in memory for ever, as its image does.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn settle(self) -> Result<Site, SiteError> {
         let full = |_| no_memory();
         let Prepared {

@@ -54,6 +54,7 @@ pub(crate) struct Head {
 
 impl Fields<'_> {
     /// Adds the head at the end of `heads`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn write(&self, heads: &mut Vec<u8>) -> Marks {
         let start = heads.len();
         let at = |heads: &Vec<u8>| (heads.len() - start) as u16;

@@ -100,6 +100,7 @@ impl Site {
     ///
     /// # Errors
     /// As [`Site::from_tar`].
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn with_options(image: &'static [u8], options: &SiteOptions) -> Result<Site, SiteError> {
         Site::prepare(image, options)?.settle()
     }

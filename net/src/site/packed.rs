@@ -7,6 +7,7 @@ use quartz_abi::site::tar::{self, Kind};
 use quartz_abi::site::{Coding, Index, PAGE, SiteError, SiteErrorKind};
 
 /// Reads the index. `None`: there is none, or it belongs to another image.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn read(image: &'static [u8]) -> Result<Option<Draft>, SiteError> {
     let Some(Ok(first)) = tar::entries(image).next() else {
         return Ok(None);

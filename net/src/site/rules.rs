@@ -39,6 +39,7 @@ pub(super) enum Found {
 
 impl Rules {
     /// Reads `_redirects`; empty: there are no rules.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn new(text: &'static [u8], lookup: &Lookup, names: &Names) -> Result<Rules, RuleError> {
         let Redirects { rules } = Redirects::parse(text)?;
         let mut fixed: HashTable<u32> = HashTable::with_capacity(rules.len());
@@ -78,6 +79,7 @@ impl Rules {
 
     /// The first rule for a path that begins with a slash and has no escapes; `forced`: only if it
     /// wins over files. The place that it leads to is written to `location`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn find(&self, path: &[u8], forced: bool, location: &mut Text) -> Option<Found> {
         let fixed = find(&self.fixed, &self.rules, path);
         let before = fixed.unwrap_or(u32::MAX);
@@ -114,6 +116,7 @@ impl Rules {
 }
 
 /// Writes a path with the escapes that it needs.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn escape(path: &[u8], text: &mut Text) {
     for &byte in path {
         if path::is_plain(byte) {
@@ -125,6 +128,7 @@ pub(super) fn escape(path: &[u8], text: &mut Text) {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn find(table: &HashTable<u32>, rules: &[Redirect<'static>], path: &[u8]) -> Option<u32> {
     let same = |number: &u32| rules[*number as usize].from.text() == path;
     table.find(hash(path), same).copied()

@@ -14,6 +14,7 @@ const NAMED: u32 = 10;
 
 /// Reads an archive. Every file is hashed, which takes its time with a large one; the index of
 /// `quartz pack` saves it.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn read(image: &'static [u8]) -> Result<Draft, SiteError> {
     let size = Size::of(image)?;
     let mut draft = Draft::with_room(size.files, size.pages, size.names)?;
@@ -83,6 +84,7 @@ pub(super) fn read(image: &'static [u8]) -> Result<Draft, SiteError> {
 }
 
 /// Takes `x.css.br` and `x.css.gz` for other forms of `x.css`, if they are smaller.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn find_forms(draft: &mut Draft) -> Result<(), SiteError> {
     let full = |_| no_memory();
     let (mut all, mut name) = (Vec::new(), Vec::new());
@@ -117,6 +119,7 @@ fn find_forms(draft: &mut Draft) -> Result<(), SiteError> {
 }
 
 /// Whether content can be in a coding. Brotli has no mark.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn looks_like(coding: Coding, content: &[u8]) -> bool {
     match coding {
         // RFC 1952, 2.3.1.
@@ -133,6 +136,7 @@ struct Size {
 }
 
 impl Size {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn of(image: &'static [u8]) -> Result<Size, SiteError> {
         let mut size = Size {
             files: 0,

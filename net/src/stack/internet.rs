@@ -56,6 +56,8 @@ impl Internet {
 
 impl Stack {
     /// A frame that has to be made plain before it can be sorted.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn undress(
         &mut self,
         frame: &[u8],
@@ -94,6 +96,8 @@ impl Stack {
     }
 
     /// A message of ICMP.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn icmp(
         &mut self,
         frame: &[u8],
@@ -133,6 +137,8 @@ impl Stack {
     }
 
     /// A segment or packet that nobody here takes: smoltcp says so.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn stray(&mut self, frame: &[u8], host: &mut impl Host, now: Instant) {
         let (_, source, destination) = ends(frame);
         if !self.is_ours(destination) {
@@ -148,6 +154,8 @@ impl Stack {
 
     /// Gives up datagrams of which something is missing, and tells who sent them (RFC 1122,
     /// 3.3.2; RFC 8200, 4.5).
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn give_up_pieces(&mut self, host: &mut impl Host, now: Instant) {
         loop {
             let stats = &mut self.context.service.stats;
@@ -180,6 +188,7 @@ impl Stack {
 
     /// An error about a segment of ours. Only what names a number that is on its way is believed
     /// (RFC 5927, 4.1); and once both ends have spoken, no error ends a connection (RFC 5927, 5.2).
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn hear(&mut self, complaint: &Complaint, host: &mut impl Host, now: Instant) {
         let hash = self.table.hash(&complaint.tuple);
         let found = self.table.find(hash, |target| match target {
@@ -201,6 +210,7 @@ impl Stack {
     }
 
     /// A router does not let through packets of more than `mtu` bytes (RFC 1191, RFC 8201).
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn shorten(&mut self, flow: u32, mtu: u32, host: &mut impl Host, now: Instant) {
         let state = &mut self.pool[flow];
         let mtu = match state.tuple.is_ipv4() {

@@ -94,6 +94,7 @@ impl Stack {
     ///
     /// # Errors
     /// As [`Stack::new`].
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn with_application(
         config: StackConfig,
         site: Site,
@@ -245,6 +246,7 @@ impl Stack {
 
     /// Begins to stop: new connections are refused, idle ones closed, answers under way finished
     /// with `Connection: close`; after 5 s the rest is reset.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn drain(&mut self, now: Instant) {
         if self.drain_by.is_none() {
             self.context.service.health.draining = true;
@@ -302,6 +304,7 @@ fn derived(key: &[u8; 16], purpose: &[u8]) -> [u8; 16] {
     SipHasher13_128::new_with_key(key).hash(purpose).as_bytes()
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn service(config: &StackConfig, site: Site, application: Application, plan: &Plan) -> Service {
     Service {
         page: Text::new(if application.is_empty() { 0 } else { TEXT }),

@@ -69,6 +69,8 @@ impl Stack {
         true
     }
 
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn go_on_draining(&mut self, host: &mut impl Host, now: Instant) -> bool {
         let Some(by) = self.drain_by else {
             return false;

@@ -2,6 +2,13 @@
 
 include!(concat!(env!("OUT_DIR"), "/mime.rs"));
 
+/// Where an extension and its type lie in `EXTENSIONS` and `KINDS`. Places instead of pointers: the
+/// table is in every guest's memory.
+struct Row {
+    extension: u16,
+    kind: u16,
+}
+
 /// A content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentType {
@@ -49,14 +56,18 @@ pub fn of(name: &[u8]) -> ContentType {
 }
 
 fn by_extension(extension: &[u8]) -> Option<&'static str> {
-    if extension.len() > 16 {
-        return None;
-    }
-    let packed = extension.iter().fold(0, |number, byte| {
-        number << 8 | u128::from(byte.to_ascii_lowercase())
-    });
-    let at = EXTENSIONS.binary_search(&packed).ok()?;
-    Some(KINDS[usize::from(KIND_OF[at])])
+    let mut lower = [0; LONGEST];
+    let lower = lower.get_mut(..extension.len())?;
+    lower.copy_from_slice(extension);
+    lower.make_ascii_lowercase();
+    let found = ROWS.binary_search_by(|row| text(EXTENSIONS, row.extension).as_bytes().cmp(lower));
+    Some(text(KINDS, ROWS[found.ok()?].kind))
+}
+
+/// The text at `at` of `texts`, behind its length.
+fn text(texts: &'static str, at: u16) -> &'static str {
+    let (len, texts) = texts[usize::from(at)..].split_at(1);
+    &texts[..usize::from(len.as_bytes()[0])]
 }
 
 #[cfg(test)]
