@@ -1,8 +1,25 @@
-//! What a person reads and is given: the command's own words, its manual pages and completions, and
-//! what a release is made of.
+//! What a person reads and is given: the command's own words, its manual pages and completions, what
+//! a release is made of, and the documentation against what it describes.
+//!
+//! | of README, CONTRIBUTING and `docs/` | is checked |
+//! | --- | --- |
+//! | [`links`] | lead somewhere |
+//! | [`words`], [`paths`] | commands, flags, targets of make and files exist |
+//! | [`blocks`] | code is what it says: it parses, compiles, is taken by what reads it |
+//! | [`tables`] | say what the sources say |
+//! | [`steps`] | commands that can be run are run |
+//!
+//! A failure says page and line, and what to do.
 
+mod blocks;
 mod command;
+mod links;
+mod page;
+mod paths;
+mod steps;
 mod supply;
+mod tables;
+mod words;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
