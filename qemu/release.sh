@@ -59,7 +59,7 @@ done
 install -m 644 qemu/systemd/*.service qemu/systemd/*.socket qemu/systemd/example.toml "$top/share/systemd"
 install -m 755 qemu/systemd/quartz-generator "$top/share/systemd"
 cp -R docs/. "$top/docs"
-install -m 644 README.md CHANGELOG.md LICENSE "$top"
+install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE "$top"
 qemu/notices.sh >"$top/THIRD-PARTY"
 if [ "${QUICK:-}" != 1 ]; then
     bills "$stage/bills"

@@ -1,4 +1,4 @@
-//! Files that the documentation names exist.
+//! Files and tests that the documentation names exist.
 
 use crate::page::{Page, pages, tell};
 use crate::root;
@@ -47,10 +47,33 @@ fn exists(name: &str, tree: &BTreeSet<String>) -> bool {
     }
 }
 
+/// Names of all functions: those of tests above all.
+fn functions(tree: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for path in tree.iter().filter(|path| path.ends_with(".rs")) {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        for rest in text.split("fn ").skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            names.insert(rest[..end.unwrap_or(0)].to_owned());
+        }
+    }
+    names
+}
+
+/// Whether this is the name of a test: lower-case words, four at least. (Names of settings and
+/// counters have fewer.)
+fn is_test(span: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '*';
+    span.matches('_').count() >= 3 && span.chars().all(plain)
+}
+
 /// What is wrong with the paths that `page` names.
-fn missing(page: &Page, tree: &BTreeSet<String>) -> Vec<String> {
+fn missing(page: &Page, tree: &BTreeSet<String>, functions: &BTreeSet<String>) -> Vec<String> {
     let mut complaints = Vec::new();
     for (line, span) in &page.spans {
+        if is_test(span) && !exists(span, functions) {
+            complaints.push(format!("{}: there is no test `{span}`", page.at(*line)));
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-/*@+".contains(c);
         // Capitals stand for what a reader puts there.
         let placeholder = span
@@ -79,8 +102,12 @@ fn missing(page: &Page, tree: &BTreeSet<String>) -> Vec<String> {
 #[test]
 fn every_file_that_is_named_exists() {
     let tree = tree();
+    let functions = functions(&tree);
     let all = pages();
-    let complaints: Vec<String> = all.iter().flat_map(|page| missing(page, &tree)).collect();
+    let complaints: Vec<String> = all
+        .iter()
+        .flat_map(|page| missing(page, &tree, &functions))
+        .collect();
     tell(
         &complaints,
         "Name the file by its path below the top of the sources, or by its name alone.",
@@ -89,11 +116,17 @@ fn every_file_that_is_named_exists() {
 
 #[test]
 fn a_file_that_does_not_exist_is_found() {
-    let text = "`qemu/src/cli.rs` `qemu/src/clip.rs` `cli.rs` `clip.rs` `net/` `nets/x` `qemu/*.sh` `qemu/*.bat` `docs/NAME.md`\n";
-    let found = missing(&Page::parse("x.md".into(), text), &tree());
+    let text = "`qemu/src/cli.rs` `qemu/src/clip.rs` `cli.rs` `clip.rs` `net/` `nets/x` `qemu/*.sh` `qemu/*.bat` `docs/NAME.md` `every_file_that_is_named_exists` `every_file_that_is_*` `no_file_of_this_name`\n";
+    let tree = tree();
+    let found = missing(&Page::parse("x.md".into(), text), &tree, &functions(&tree));
     let all = found.join("\n");
-    assert_eq!(found.len(), 3, "{all}");
-    for name in ["`qemu/src/clip.rs`", "`clip.rs`", "`qemu/*.bat`"] {
+    assert_eq!(found.len(), 4, "{all}");
+    for name in [
+        "`qemu/src/clip.rs`",
+        "`clip.rs`",
+        "`qemu/*.bat`",
+        "test `no_file_of_this_name`",
+    ] {
         assert!(all.contains(name), "{all}");
     }
 }
