@@ -375,7 +375,13 @@ pub struct ProfileArgs {
     #[arg(value_name = "PATH", default_value = "/")]
     pub path: String,
     /// Connections at once; 0 is one client that waits for each answer
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub connections: u32,
     /// A connection for each request
     #[arg(long)]

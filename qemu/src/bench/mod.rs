@@ -52,6 +52,9 @@ pub enum BenchError {
     /// wrk's report is not one.
     #[error("wrk reported nothing that can be read: {0}")]
     Unreadable(String),
+    /// The peers were not built.
+    #[error("there are no peers in {}: qemu/peers/build.sh makes them there (`make bench` does it), --quick goes without", .0.display())]
+    NoPeers(PathBuf),
     /// A guest did not begin to serve.
     #[error("{subject} did not answer; its last lines: {last}")]
     NoAnswer {
@@ -90,6 +93,9 @@ fn say(what: &dyn Display) {
 /// # Errors
 /// Something cannot be started or written.
 pub fn main(args: &BenchArgs) -> Result<(), Error> {
+    if !args.quick && !args.peers.join(subject::PEERS_KERNEL).exists() {
+        return Err(BenchError::NoPeers(args.peers.clone()).into());
+    }
     if !args.inside {
         return Err(namespace::enter().into());
     }

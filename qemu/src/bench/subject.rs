@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The kernel that the peers run on, in their folder.
+pub const PEERS_KERNEL: &str = "vmlinuz";
 /// How long a guest may take to answer first; under the plugin everything is slower.
 const FIRST_ANSWER: Duration = Duration::from_secs(120);
 
@@ -179,7 +181,7 @@ impl Kit {
             machine.append = format!("ip={own}/24 gw={gateway}");
             return;
         }
-        machine.kernel = self.peers.join("vmlinuz");
+        machine.kernel = self.peers.join(PEERS_KERNEL);
         let image = self.peers.join(format!("{}.img", subject.name()));
         machine.extra.extend(["-initrd".into(), image.into()]);
         // Linux takes the slower paths of what `max` offers; QEMU's own default is its best.

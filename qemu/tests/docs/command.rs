@@ -100,6 +100,10 @@ fn what_is_missing_or_something_else_is_told_by_name() {
             &["cannot write empty", "directory"],
         ),
         (&["autopsy", "empty"], &["empty is no autopsy", "report.md"]),
+        (
+            &["bench", "--peers", "empty"],
+            &["no peers in empty", "make bench", "--quick"],
+        ),
         (&["autopsy", "notes.txt"], &["notes.txt", "no black box"]),
     ] {
         let mut command = quartz();

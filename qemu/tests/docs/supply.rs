@@ -105,3 +105,26 @@ fn a_release_is_the_same_bytes_again_and_its_tarball_serves() {
         assert!(unpacked.contains(file), "no {file} in\n{unpacked}");
     }
 }
+
+/// `make reproduce` shows it by building; this is what would break it first.
+#[test]
+fn the_kernel_carries_no_path_of_this_machine() {
+    let top = root().canonicalize().unwrap();
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
+    let rustup = std::env::var("RUSTUP_HOME").unwrap_or_else(|_| format!("{home}/.rustup"));
+    for file in ["quartz-unikernel.elf", "quartz-unikernel.debug"] {
+        let image = fs::read(top.join("target").join(file))
+            .unwrap_or_else(|e| panic!("{file}: {e}: run `make kernel` first"));
+        for path in [top.to_str().unwrap(), &cargo, &rustup] {
+            let found = image.windows(path.len()).any(|at| at == path.as_bytes());
+            assert!(!found, "{path} stands in {file}");
+        }
+        // Lines are still told, by paths below the top of the sources.
+        if file.ends_with("debug") {
+            let known = b"kernel/src/machine.rs";
+            let known = image.windows(known.len()).any(|at| at == known);
+            assert!(known, "{file} tells no lines");
+        }
+    }
+}

@@ -13,6 +13,22 @@ struct Known {
     targets: BTreeSet<String>,
     makefile: String,
     program: Command,
+    /// gdb's commands, which begin with `quartz` too.
+    debugger: BTreeSet<String>,
+}
+
+/// The commands that the scripts for gdb define: `"quartz NAME"` in them.
+fn debugger() -> BTreeSet<String> {
+    let scripts = fs::read_dir(root().join("qemu/gdb")).into_iter().flatten();
+    let texts = scripts.filter_map(|script| fs::read_to_string(script.ok()?.path()).ok());
+    let mut names = BTreeSet::new();
+    for text in texts {
+        for rest in text.split("\"quartz ").skip(1) {
+            let end = rest.find('"').unwrap_or(0);
+            names.insert(rest[..end].to_owned());
+        }
+    }
+    names
 }
 
 impl Known {
@@ -30,6 +46,7 @@ impl Known {
             targets,
             makefile,
             program,
+            debugger: debugger(),
         }
     }
 
@@ -74,6 +91,7 @@ impl Known {
         let named = |word: &&&str| word.starts_with(|c: char| c.is_ascii_lowercase());
         let command = match words.first().filter(named) {
             None => &self.program,
+            Some(name) if self.debugger.contains(*name) => return None,
             Some(name) => match self.program.find_subcommand(name) {
                 Some(command) => command,
                 None => return Some(format!("`quartz` has no command `{name}`")),
@@ -162,7 +180,7 @@ fn every_command_that_is_named_exists() {
     let complaints: Vec<String> = all.iter().flat_map(|page| wrong(page, &known)).collect();
     tell(
         &complaints,
-        "Write the command as it is: qemu/src/cli.rs and the Makefile define them.",
+        "Write the command as it is: qemu/src/cli.rs, the Makefile and qemu/gdb define them.",
     );
 }
 
