@@ -87,7 +87,7 @@ step "kernel lints" kernel_cargo kernel-clippy -- -D warnings
 step "kernel documentation" documentation kernel_cargo kernel-doc --profile kernel
 step "host lints" cargo clippy --all-targets -- -D warnings
 step "host documentation" documentation cargo doc --no-deps
-step "host tests" cargo test --no-fail-fast -p quartz-abi -p quartz-drivers -p quartz-net
+step "host tests" cargo test --no-fail-fast -p quartz-abi -p quartz-console -p quartz-drivers -p quartz-net
 step "tool tests" cargo test -p quartz --lib --bins
 step "documentation tests" cargo test -p quartz --test docs
 step "counter build" cargo build --release -p quartz-plugin
