@@ -40,6 +40,7 @@ test)
     has ab || missing+=(apache2-utils)
     has h2load || missing+=(nghttp2-client)
     has slowhttptest || missing+=(slowhttptest)
+    PATH="$PATH:/usr/sbin:/sbin" has tcpdump || missing+=(tcpdump)
     # For the manual pages and the completions.
     has mandoc || missing+=(mandoc)
     has zsh || missing+=(zsh)

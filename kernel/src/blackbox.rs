@@ -60,7 +60,17 @@ pub fn set_addresses(queues: [[u64; 3]; 2]) {
     }
 }
 
-/// Keeps why the kernel ends.
+/// Wall clock at boot, in seconds from 1970; 0 if there is none.
+pub fn wall_clock() -> u64 {
+    BOX.0[word::WALL_CLOCK].load(Relaxed)
+}
+
+/// Keeps how the kernel ends that was asked to.
+pub fn end(code: ExitCode) {
+    set(word::EXIT_CODE, code as u64);
+}
+
+/// Keeps why the kernel fails.
 pub fn fail(code: ExitCode, reason: &dyn fmt::Display) {
     let mut text = Text {
         bytes: [0; FAILURE_TEXT],

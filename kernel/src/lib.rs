@@ -55,6 +55,7 @@ mod nic;
 mod provoke;
 mod serial;
 mod startup;
+mod tap;
 
 pub use quartz_net::app::{self, Application};
 pub use quartz_net::{Duration, Instant};

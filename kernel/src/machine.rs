@@ -2,14 +2,13 @@
 //!
 //! Work per turn is bounded, so that timers and transmission never starve.
 
-use crate::arch::{clock, cpu, interrupts};
+use crate::arch::{clock, interrupts};
 use crate::blackbox;
-use crate::console::{self, Answer, Command, Console};
+use crate::console::{self, Answer, Console};
 use crate::failure::fail;
 use crate::memory::dma::KernelHal;
 use crate::memory::heap;
-use crate::provoke;
-use crate::serial;
+use crate::tap::Tap;
 use core::fmt::Write;
 use quartz_abi::blackbox::NO_QUEUE;
 use quartz_abi::cmdline::Fault;
@@ -28,19 +27,25 @@ const TICK_US: u64 = 100_000;
 /// Where in a TCP header its checksum lies (RFC 9293, 3.1).
 const TCP_CHECKSUM: u16 = 16;
 
-/// Events that the console shows.
-const EVENTS: u64 = 32;
-
 type Nic = VirtioNet<KernelHal, MmioTransport<'static>>;
+
+/// What was found at boot.
+#[derive(Clone, Copy)]
+pub struct Board {
+    /// Bytes of memory that were free.
+    pub free: u64,
+    /// Bytes of the site's image.
+    pub site: u64,
+    /// The network device's pin on its I/O APIC.
+    pub pin: u32,
+}
 
 /// Everything that the loop turns.
 pub struct Machine {
     nic: Below,
     stack: Stack,
-    console: Console,
+    board: Board,
     draining: bool,
-    /// The serial port may have more to say.
-    serial_due: bool,
     next_tick_us: u64,
     /// Time between two heartbeats, in microseconds, and when the next is due.
     heartbeat: Option<(u64, u64)>,
@@ -57,6 +62,7 @@ pub struct Machine {
 struct Below {
     device: Nic,
     boot_us: u64,
+    tap: Tap,
 }
 
 impl Host for Below {
@@ -65,24 +71,15 @@ impl Host for Below {
     }
 
     fn transmit<R>(&mut self, frame: &Outgoing, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        let Some(start) = frame.partial else {
-            return self.device.transmit(frame.len, fill).ok();
-        };
-        let offload = Offload {
-            checksum: Partial {
-                start,
-                offset: TCP_CHECKSUM,
-            },
-            cut: frame.cut.map(|cut| Cut {
-                version: if cut.ipv6 { Version::V6 } else { Version::V4 },
-                headers: cut.headers,
-                size: cut.size,
-            }),
-            tail: frame.cut.map_or(&[], |cut| cut.tail),
-        };
-        self.device
-            .transmit_offloaded(frame.len, &offload, fill)
-            .ok()
+        if self.tap.is_on() {
+            let (mut fill, mut result) = (Some(fill), None);
+            // Not by its type: the driver would be there twice for each kind of frame.
+            self.transmit_seen(frame, &mut |bytes| {
+                result = fill.take().map(|fill| fill(bytes));
+            });
+            return result;
+        }
+        transmit(&mut self.device, frame, fill)
     }
 
     fn cuts(&self) -> bool {
@@ -109,16 +106,58 @@ impl Host for Below {
     }
 }
 
+impl Below {
+    /// The same with somebody who looks. `fill` was called if the frame is on its way.
+    #[cold]
+    #[inline(never)]
+    fn transmit_seen(&mut self, frame: &Outgoing, fill: &mut dyn FnMut(&mut [u8])) {
+        let tap = &mut self.tap;
+        let tail = frame.cut.map_or(&[][..], |cut| cut.tail);
+        // The caller knows by whether `fill` was called.
+        let _ = transmit(&mut self.device, frame, |bytes| {
+            fill(bytes);
+            tap.sent(bytes, tail);
+        });
+    }
+}
+
+fn transmit<R>(device: &mut Nic, frame: &Outgoing, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+    let Some(start) = frame.partial else {
+        return device.transmit(frame.len, fill).ok();
+    };
+    let offload = Offload {
+        checksum: Partial {
+            start,
+            offset: TCP_CHECKSUM,
+        },
+        cut: frame.cut.map(|cut| Cut {
+            version: if cut.ipv6 { Version::V6 } else { Version::V4 },
+            headers: cut.headers,
+            size: cut.size,
+        }),
+        tail: frame.cut.map_or(&[], |cut| cut.tail),
+    };
+    device.transmit_offloaded(frame.len, &offload, fill).ok()
+}
+
 impl Machine {
     /// A machine about to serve as `line` says; booting took `boot_us`.
-    pub fn new(device: Nic, stack: Stack, line: &CommandLine, boot_us: u64) -> Machine {
+    pub fn new(
+        device: Nic,
+        stack: Stack,
+        line: &CommandLine,
+        board: Board,
+        boot_us: u64,
+    ) -> Machine {
         Machine {
-            nic: Below { device, boot_us },
+            nic: Below {
+                device,
+                boot_us,
+                tap: Tap::default(),
+            },
             stack,
-            console: Console::new(),
+            board,
             draining: false,
-            // What was typed during boot raised its interrupt before anyone listened.
-            serial_due: true,
             next_tick_us: 0,
             heartbeat: line.heartbeat_s.map(|s| (u64::from(s) * 1_000_000, 0)),
             provokable: line.provoke_on_console,
@@ -136,8 +175,9 @@ impl Machine {
             a: self.nic.boot_us,
             b: 0,
         });
+        let mut console = Console::new();
         loop {
-            let busy = self.turn();
+            let busy = self.turn(&mut console);
             if !busy {
                 self.sleep();
             }
@@ -145,13 +185,16 @@ impl Machine {
     }
 
     /// One turn. Whether there is more to do at once.
-    fn turn(&mut self) -> bool {
+    fn turn(&mut self, console: &mut Console) -> bool {
         let now = clock::now();
         let mut frames = 0;
         while frames < BUDGET && !self.deaf {
             let Some(frame) = self.nic.device.harvest() else {
                 break;
             };
+            if self.nic.tap.is_on() {
+                self.nic.tap.received(frame.bytes());
+            }
             self.stack
                 .ingest(frame.bytes(), frame.checksum_verified(), &mut self.nic, now);
             frames += 1;
@@ -167,18 +210,15 @@ impl Machine {
         if now_us >= self.next_tick_us {
             self.next_tick_us = now_us + TICK_US;
             self.tick(now, now_us);
+            console.due |= console.is_busy();
         }
-        self.serial_due |= interrupts::take_serial();
-        if self.serial_due {
-            self.serial_due = self.listen();
-            serial::pump();
+        if interrupts::take_serial() | console.due {
+            console.attend(self, now);
         }
         if self.draining && self.stack.drained() {
-            log::info!(target: "console", "drained");
-            serial::flush();
-            cpu::exit(ExitCode::CleanStop);
+            console::drained();
         }
-        frames == BUDGET || pending || self.serial_due
+        frames == BUDGET || pending || console.due
     }
 
     /// The slow look at everything.
@@ -219,13 +259,16 @@ impl Machine {
             rx: (&self.nic.device.rx_stats()).into(),
             tx: (&self.nic.device.tx_stats()).into(),
         };
-        console::formatted(format_args!("{beat}"));
+        // The console takes the line or drops it, with a count.
+        let _ = writeln!(Answer::new(), "{beat}");
     }
 
     /// Waits for an interrupt, unless something came up in the meantime.
     fn sleep(&mut self) {
         cpu_interrupts::disable();
-        if !self.deaf && self.nic.device.rearm() {
+        // An interrupt of the serial port since the turn looked has nobody else to wake the loop.
+        let noted = interrupts::is_serial_noted();
+        if noted || (!self.deaf && self.nic.device.rearm()) {
             cpu_interrupts::enable();
             return;
         }
@@ -254,106 +297,59 @@ impl Machine {
         cpu_interrupts::enable_and_hlt();
     }
 
-    /// Reads what was typed. Whether there may be more.
-    #[inline(never)]
-    #[optimize(size)]
-    fn listen(&mut self) -> bool {
-        let mut bytes = [0; serial::RECEIVE];
-        let count = serial::receive(&mut bytes);
-        for &byte in &bytes[..count] {
-            if let Some(command) = self.console.input(byte) {
-                self.obey(command);
-                console::prompt();
-            }
-        }
-        count == bytes.len()
+    /// Begins to stop: what is in flight is finished.
+    pub fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.stack.drain(now);
     }
 
-    #[optimize(size)]
-    fn obey(&mut self, command: Command) {
-        let mut out = Answer;
-        // The console takes everything or drops it, with a count.
-        let _ = match command {
-            Command::Help => console::COMMANDS
-                .iter()
-                .try_for_each(|(name, _, what)| writeln!(out, "{name:10} {what}")),
-            Command::Version => {
-                let s = clock::now_us() / 1_000_000;
-                writeln!(out, "Quartz {}, up {s} s", env!("CARGO_PKG_VERSION"))
-            }
-            Command::Stats => self.print_stats(&mut out),
-            Command::Events => {
-                blackbox::last(EVENTS).try_for_each(|event| writeln!(out, "{event}"))
-            }
-            Command::Drain => {
-                self.draining = true;
-                self.stack.drain(clock::now());
-                writeln!(out, "draining")
-            }
-            Command::Provoke(fault) if self.provokable => {
-                self.deaf |= fault == Fault::Deaf;
-                provoke::provoke(fault);
-                Ok(())
-            }
-            Command::Provoke(_) | Command::Unknown => {
-                writeln!(out, "unknown command; `help` lists them")
-            }
-        };
+    /// From now on nothing is taken in from the receive ring.
+    pub fn go_deaf(&mut self) {
+        self.deaf = true;
     }
 
-    #[optimize(size)]
-    fn print_stats(&self, out: &mut Answer) -> core::fmt::Result {
-        let heap = heap::usage();
-        print_ring(out, "rx", &self.nic.device.rx_stats())?;
-        print_ring(out, "tx", &self.nic.device.tx_stats())?;
-        let stats = self.stack.stats();
-        writeln!(
-            out,
-            "connections: open {} half-open {} time-wait {} limit {} served {} evicted {} \
-             syn-dropped {}",
-            stats.open,
-            stats.half_open,
-            stats.time_wait,
-            stats.limit,
-            stats.connections_served,
-            stats.evicted_total(),
-            stats.syn_dropped
-        )?;
-        writeln!(
-            out,
-            "requests: served {}; frames: in {} out {} sent again {}",
-            stats.requests_served, stats.frames_in, stats.frames_out, stats.retransmitted
-        )?;
-        writeln!(
-            out,
-            "heap: {} of {} bytes; serial: dropped {}; unexpected interrupts {}",
-            heap.used,
-            heap.total,
-            serial::dropped(),
-            crate::arch::interrupts::unexpected()
-        )
+    /// Whether the console takes `provoke FAULT`.
+    pub fn is_provokable(&self) -> bool {
+        self.provokable
     }
-}
 
-#[optimize(size)]
-fn print_ring(out: &mut Answer, name: &str, r: &RingStats) -> core::fmt::Result {
-    writeln!(
-        out,
-        "{name}: size {} avail {} used {} gap {} free {} harvested {} posted {} kicks {} \
-         interrupts {} spurious {} missed {} rekicks {} bad {} resets {}",
-        r.size,
-        r.avail_idx,
-        r.used_idx,
-        r.gap,
-        r.free,
-        r.harvested,
-        r.posted,
-        r.kicks,
-        r.interrupts,
-        r.spurious,
-        r.missed_interrupts,
-        r.rekicks,
-        r.bad_used,
-        r.resets
-    )
+    /// Seconds between two heartbeats, if there are any.
+    pub fn heartbeat_s(&self) -> Option<u64> {
+        self.heartbeat.map(|(period, _)| period / 1_000_000)
+    }
+
+    /// Changes that; the next heartbeat is due at once.
+    pub fn set_heartbeat(&mut self, seconds: Option<u16>) {
+        self.heartbeat = seconds.map(|s| (u64::from(s) * 1_000_000, 0));
+    }
+
+    /// The protocol stack.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// What frames pass by.
+    pub fn tap(&self) -> &Tap {
+        &self.nic.tap
+    }
+
+    /// The same, to be changed.
+    pub fn tap_mut(&mut self) -> &mut Tap {
+        &mut self.nic.tap
+    }
+
+    /// Figures of the receive and of the transmit ring.
+    pub fn rings(&self) -> (RingStats, RingStats) {
+        (self.nic.device.rx_stats(), self.nic.device.tx_stats())
+    }
+
+    /// Where both rings lie: descriptors, driver area, device area.
+    pub fn ring_addresses(&self) -> [[u64; 3]; 2] {
+        self.nic.device.addresses()
+    }
+
+    /// What was found at boot.
+    pub fn board(&self) -> Board {
+        self.board
+    }
 }

@@ -1,6 +1,7 @@
 //! Faults on purpose, so that tests can look at the reports (`provoke=` on the command line, and
 //! `provoke FAULT` on the console where that allows it).
 
+use crate::serial;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::hint::black_box;
@@ -10,6 +11,8 @@ use quartz_abi::cmdline::Fault;
 /// Causes `fault`; the one that returns, [`Fault::Deaf`], is the main loop's to act out.
 pub fn provoke(fault: Fault) {
     log::warn!("provoking {fault:?}, as the command line says");
+    // Who stands still sends nothing more.
+    serial::flush();
     match fault {
         Fault::NullRead => null_read(),
         Fault::WriteText => write_text(),

@@ -6,7 +6,7 @@ use crate::boot;
 use crate::console;
 use crate::failure::refuse;
 use crate::logger;
-use crate::machine::Machine;
+use crate::machine::{Board, Machine};
 use crate::memory::dma::{self, KernelHal};
 use crate::memory::{FreeRanges, heap, layout};
 use crate::nic;
@@ -35,6 +35,7 @@ pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application)
     idt::init();
 
     let site = ramdisk(boot_info);
+    let site_bytes = site.end - site.start;
     let memory = prepare_memory(boot_info, &site);
     apic::init(interrupts::TIMER, interrupts::SPURIOUS);
     clock::init(boot_tsc);
@@ -102,7 +103,14 @@ pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application)
     let stack = network(&command_line, &device, site, application, wall_clock);
     log::info!(target: "boot", "ready in {} us", clock::now_us());
     console::prompt();
-    Machine::new(device, stack, &command_line, clock::now_us())
+    let board = Board {
+        free: memory.free,
+        site: site_bytes,
+        pin: nic.pin,
+    };
+    // From here on there is a loop that serves the port.
+    serial::go_live();
+    Machine::new(device, stack, &command_line, board, clock::now_us())
 }
 
 /// What memory became.

@@ -173,6 +173,8 @@ pub fn report(found: &BlackBox<'_>, events: usize) -> String {
 #[must_use]
 pub fn verdict(found: &BlackBox<'_>) -> String {
     match found.exit_code() {
+        // A stop that was asked for has no reason.
+        Some(code) if found.failure().is_empty() => code.to_string(),
         Some(code) => format!("{code}: {}", clean(found.failure())),
         None => format!(
             "no failure recorded; {}",

@@ -246,6 +246,17 @@ impl Guest {
         self.console.write_all(format!("{line}\n").as_bytes())
     }
 
+    /// Types keys on the guest's console; how many it takes now.
+    ///
+    /// # Errors
+    /// The guest is gone.
+    pub fn type_keys(&mut self, keys: &[u8]) -> io::Result<usize> {
+        match self.console.write(keys) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        }
+    }
+
     /// Lets more connections wait on a port that user networking forwards; see [`port::widen`].
     ///
     /// # Errors

@@ -48,9 +48,15 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
     let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
     let mut guest = Guest::start(&plan.machine, true)?;
     let mut served = serve(&mut guest, &plan, &signals);
-    if served.is_err() && plan.machine.sandbox && has_no_sandbox(&guest) {
-        outcome::say(&"this QEMU has no sandbox; going on without");
-        plan.machine.sandbox = false;
+    loop {
+        if served.is_err() && plan.machine.sandbox && has_no_sandbox(&guest) {
+            outcome::say(&"this QEMU has no sandbox; going on without");
+            plan.machine.sandbox = false;
+        } else if wants_reboot(&served) {
+            outcome::say(&format_args!("{}", ExitCode::Reboot));
+        } else {
+            break;
+        }
         guest = Guest::start(&plan.machine, true)?;
         served = serve(&mut guest, &plan, &signals);
     }
@@ -60,6 +66,12 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
         return Err(error);
     }
     stop(&mut guest, &signals)
+}
+
+/// Whether the guest ended to be started again.
+fn wants_reboot(served: &Result<(), Error>) -> bool {
+    let code = Ending::Code(ExitCode::Reboot);
+    matches!(served, Err(Error::Ended { ending, .. }) if *ending == code)
 }
 
 /// Whether QEMU ended because it was built without seccomp.

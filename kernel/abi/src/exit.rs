@@ -28,11 +28,13 @@ pub enum ExitCode {
     BadSite = 0x16,
     /// No usable virtio network device was found.
     NoDevice = 0x17,
+    /// A stop that was asked for, to be started again.
+    Reboot = 0x18,
 }
 
 impl ExitCode {
     /// Every code, in ascending order.
-    pub const ALL: [ExitCode; 8] = [
+    pub const ALL: [ExitCode; 9] = [
         ExitCode::CleanStop,
         ExitCode::Panic,
         ExitCode::RingGivenUp,
@@ -41,6 +43,7 @@ impl ExitCode {
         ExitCode::Exception,
         ExitCode::BadSite,
         ExitCode::NoDevice,
+        ExitCode::Reboot,
     ];
 
     /// The status that the QEMU process ends with.
@@ -69,6 +72,7 @@ impl ExitCode {
             ExitCode::Exception => "the guest's processor raised an exception",
             ExitCode::BadSite => "the guest refused its site image",
             ExitCode::NoDevice => "the guest found no virtio network device",
+            ExitCode::Reboot => "the guest asked to be started again",
         }
     }
 }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use core::fmt::{self, Write};
-use crc32fast::Hasher;
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, NoTable};
 
 /// Bytes in a line: a multiple of three, so that no line but the last is padded.
 const RUN: usize = 240;
@@ -30,10 +30,12 @@ const FRAME_HEAD: usize = 16;
 /// Most bytes that a reader takes.
 const MOST: usize = 64 << 20;
 
+/// The checksum of zip and PNG. Without a table: it is not worth one.
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
 const WORD: &str = "pcap ";
 
 /// Writes the frames of a capture, a line at a time. No frame may be added meanwhile.
-#[derive(Debug)]
 pub struct Dump {
     frames: u32,
     place: Option<Place>,
@@ -42,7 +44,7 @@ pub struct Dump {
     number: Option<u32>,
     /// Microseconds from 1970 to the capture's time 0.
     epoch_us: u64,
-    hasher: Hasher,
+    digest: Digest<'static, u32, NoTable>,
     over: bool,
 }
 
@@ -57,7 +59,7 @@ impl Dump {
             at: 0,
             number: None,
             epoch_us,
-            hasher: Hasher::new(),
+            digest: CRC.digest(),
             over: false,
         }
     }
@@ -95,11 +97,11 @@ impl Dump {
         }
         if len == 0 {
             self.over = true;
-            let crc = self.hasher.clone().finalize();
+            let crc = self.digest.clone().finalize();
             write!(out, "{WORD}end crc32={crc:08x}")?;
             return Ok(true);
         }
-        self.hasher.update(&bytes[..len]);
+        self.digest.update(&bytes[..len]);
         self.number = Some(number + 1);
         let mut text = [0; TEXT];
         let written = STANDARD.encode_slice(&bytes[..len], &mut text);
@@ -122,7 +124,7 @@ impl Dump {
             (us / 1_000_000) as u32,
             (us % 1_000_000) as u32,
             u32::from(kept.kept),
-            u32::from(kept.len),
+            kept.len,
         ];
         for (slot, word) in head.chunks_exact_mut(4).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());
@@ -249,7 +251,7 @@ impl Reader {
                 return Err(lost);
             }
             return match u32::from_str_radix(crc, 16) {
-                Ok(crc) if crc == crc32fast::hash(&bytes) => Ok(Some(File { frames, bytes })),
+                Ok(crc) if crc == CRC.checksum(&bytes) => Ok(Some(File { frames, bytes })),
                 _ => Err(ArmorError::Damaged),
             };
         }
@@ -280,6 +282,7 @@ mod tests {
             capture.keep(
                 u64::from(n) * 400_000,
                 &vec![n as u8; 14 + usize::from(n) * 5],
+                b"",
             );
         }
         capture

@@ -4,7 +4,7 @@ use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
 /// Bytes before each frame: time, length, and how much of it is kept.
-const HEAD: usize = 8 + 2 + 2;
+const HEAD: usize = 8 + 4 + 2;
 /// Least bytes of a ring: one frame of any length fits.
 pub const SMALLEST: usize = 16 * 1024;
 
@@ -14,7 +14,7 @@ pub struct Kept {
     /// When it passed, in microseconds.
     pub at_us: u64,
     /// Its length.
-    pub len: u16,
+    pub len: u32,
     /// Bytes of it that are kept, from its beginning.
     pub kept: u16,
 }
@@ -51,20 +51,25 @@ impl Capture {
         })
     }
 
-    /// Keeps a frame that passed at `at_us`.
-    pub fn keep(&mut self, at_us: u64, frame: &[u8]) {
-        let kept = &frame[..frame.len().min(usize::from(self.snaplen))];
-        let needed = HEAD + kept.len();
+    /// Keeps a frame that passed at `at_us`, of which `tail` lies elsewhere.
+    pub fn keep(&mut self, at_us: u64, frame: &[u8], tail: &[u8]) {
+        let most = usize::from(self.snaplen);
+        let len = frame.len() + tail.len();
+        let frame = &frame[..frame.len().min(most)];
+        let tail = &tail[..tail.len().min(most - frame.len())];
+        let kept = frame.len() + tail.len();
+        let needed = HEAD + kept;
         while self.used + needed > self.bytes.len() {
             self.forget();
         }
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(&at_us.to_le_bytes());
-        let len = u16::try_from(frame.len()).unwrap_or(u16::MAX);
-        head[8..10].copy_from_slice(&len.to_le_bytes());
-        head[10..].copy_from_slice(&(kept.len() as u16).to_le_bytes());
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        head[8..12].copy_from_slice(&len.to_le_bytes());
+        head[12..].copy_from_slice(&(kept as u16).to_le_bytes());
         self.push(&head);
-        self.push(kept);
+        self.push(frame);
+        self.push(tail);
         self.frames += 1;
         self.taken += 1;
     }
@@ -117,13 +122,11 @@ impl Capture {
         }
         let mut head = [0; HEAD];
         self.copy(place.0, &mut head);
-        let word = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
-        let mut at = [0; 8];
-        at.copy_from_slice(&head[..8]);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = head;
         Some(Kept {
-            at_us: u64::from_le_bytes(at),
-            len: word(8),
-            kept: word(10),
+            at_us: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            len: u32::from_le_bytes([i, j, k, l]),
+            kept: u16::from_le_bytes([m, n]),
         })
     }
 
@@ -186,7 +189,8 @@ mod tests {
         let mut model: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         for n in 0..2000_u64 {
             let frame = vec![n as u8; 14 + (n * 37 % 400) as usize];
-            capture.keep(n, &frame);
+            let (head, tail) = frame.split_at(frame.len().min(150));
+            capture.keep(n, head, tail);
             model.push_back((n, frame));
             while model.len() > capture.frames() as usize {
                 model.pop_front();
@@ -202,7 +206,7 @@ mod tests {
         for (at_us, frame) in &model {
             let here = place.unwrap();
             let kept = capture.get(here).unwrap();
-            assert_eq!((kept.at_us, usize::from(kept.len)), (*at_us, frame.len()));
+            assert_eq!((kept.at_us, kept.len as usize), (*at_us, frame.len()));
             let mut bytes = [0; 300];
             let len = capture.read(here, 3, &mut bytes);
             assert_eq!(bytes[..len], frame[3..frame.len().min(200)]);

@@ -67,7 +67,7 @@ impl Editor {
         // Nothing but printable ASCII gets in.
         core::str::from_utf8(&self.line[..self.len])
             .unwrap_or("")
-            .trim()
+            .trim_ascii()
     }
 
     /// Takes a byte in and shows what that changes on a screen whose cursor stands where the last

@@ -1,11 +1,9 @@
 //! Which frames are wanted.
 
+use crate::packet::Packet;
 use core::fmt;
 use core::net::IpAddr;
-use smoltcp::wire::{
-    ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet,
-    TcpPacket, UdpPacket,
-};
+use smoltcp::wire::{ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol};
 
 /// A choice of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +36,10 @@ impl Filter {
         match self {
             Filter::All => true,
             Filter::Address(address) => addresses(frame).is_some_and(|both| both.contains(address)),
-            Filter::Port(port) => ports(frame).is_some_and(|both| both.contains(port)),
+            Filter::Port(port) => EthernetFrame::new_checked(frame)
+                .ok()
+                .and_then(|frame| packet(&frame)?.ports())
+                .is_some_and(|both| both.contains(port)),
         }
     }
 }
@@ -55,58 +56,24 @@ impl fmt::Display for Filter {
 
 fn addresses(frame: &[u8]) -> Option<[IpAddr; 2]> {
     let frame = EthernetFrame::new_checked(frame).ok()?;
-    Some(match frame.ethertype() {
-        EthernetProtocol::Ipv4 => {
-            let ip = Ipv4Packet::new_checked(frame.payload()).ok()?;
-            [ip.src_addr().into(), ip.dst_addr().into()]
-        }
-        EthernetProtocol::Ipv6 => {
-            let ip = Ipv6Packet::new_checked(frame.payload()).ok()?;
-            [ip.src_addr().into(), ip.dst_addr().into()]
-        }
-        EthernetProtocol::Arp => {
-            let packet = ArpPacket::new_checked(frame.payload()).ok()?;
-            let ArpRepr::EthernetIpv4 {
+    if frame.ethertype() == EthernetProtocol::Arp {
+        let packet = ArpPacket::new_checked(frame.payload()).ok()?;
+        return match ArpRepr::parse(&packet).ok()? {
+            ArpRepr::EthernetIpv4 {
                 source_protocol_addr,
                 target_protocol_addr,
                 ..
-            } = ArpRepr::parse(&packet).ok()?
-            else {
-                return None;
-            };
-            [source_protocol_addr.into(), target_protocol_addr.into()]
-        }
-        _ => return None,
-    })
+            } => Some([source_protocol_addr.into(), target_protocol_addr.into()]),
+            _ => None,
+        };
+    }
+    let packet = packet(&frame)?;
+    Some([packet.source, packet.destination])
 }
 
-fn ports(frame: &[u8]) -> Option<[u16; 2]> {
-    let frame = EthernetFrame::new_checked(frame).ok()?;
-    let (protocol, payload) = match frame.ethertype() {
-        EthernetProtocol::Ipv4 => {
-            let ip = Ipv4Packet::new_checked(frame.payload()).ok()?;
-            if ip.frag_offset() > 0 {
-                return None;
-            }
-            (ip.next_header(), ip.payload())
-        }
-        EthernetProtocol::Ipv6 => {
-            let ip = Ipv6Packet::new_checked(frame.payload()).ok()?;
-            (ip.next_header(), ip.payload())
-        }
-        _ => return None,
-    };
-    match protocol {
-        IpProtocol::Tcp => {
-            let tcp = TcpPacket::new_checked(payload).ok()?;
-            Some([tcp.src_port(), tcp.dst_port()])
-        }
-        IpProtocol::Udp => {
-            let udp = UdpPacket::new_checked(payload).ok()?;
-            Some([udp.src_port(), udp.dst_port()])
-        }
-        _ => None,
-    }
+/// The packet in a frame, wherever its end lies.
+fn packet<'a>(frame: &EthernetFrame<&'a [u8]>) -> Option<Packet<'a>> {
+    Packet::read(frame.ethertype(), frame.payload(), usize::MAX)
 }
 
 #[cfg(test)]

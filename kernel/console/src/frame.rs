@@ -1,32 +1,43 @@
 //! A frame in one line, as tcpdump writes it, with sequence numbers as they stand on the wire
 //! (`tcpdump -S`). What is cut off or makes no sense is said so, never guessed.
 
+use crate::packet::Packet;
 use core::fmt::{self, Display};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet,
-    TcpPacket, UdpPacket,
+    Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, TcpPacket, UdpPacket,
 };
 
-/// An Ethernet frame without frame check sequence, to be shown.
+/// An Ethernet frame without frame check sequence, to be shown, and how many bytes of it follow
+/// elsewhere.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a>(pub &'a [u8]);
+pub struct Line<'a>(pub &'a [u8], pub usize);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(frame) = EthernetFrame::new_checked(self.0) else {
-            return write!(f, "[|ether], length {}", self.0.len());
+            return write!(f, "[|ether], length {}", self.0.len() + self.1);
         };
         match frame.ethertype() {
             EthernetProtocol::Arp => arp(f, frame.payload()),
-            EthernetProtocol::Ipv4 => ipv4(f, frame.payload()),
-            EthernetProtocol::Ipv6 => ipv6(f, frame.payload()),
+            kind @ (EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6) => {
+                match Packet::read(kind, frame.payload(), self.1) {
+                    Some(packet) => transport(f, &packet),
+                    None => {
+                        let name = match kind {
+                            EthernetProtocol::Ipv4 => "ip",
+                            _ => "ip6",
+                        };
+                        write!(f, "[|{name}], length {}", frame.payload().len())
+                    }
+                }
+            }
             EthernetProtocol::Unknown(kind) => write!(
                 f,
                 "{} > {}, ethertype {kind:#06x}, length {}",
                 Mac(frame.src_addr()),
                 Mac(frame.dst_addr()),
-                self.0.len()
+                self.0.len() + self.1
             ),
         }
     }
@@ -65,76 +76,38 @@ fn arp(f: &mut fmt::Formatter<'_>, packet: &[u8]) -> fmt::Result {
     write!(f, ", length {}", packet.len())
 }
 
-fn ipv4(f: &mut fmt::Formatter<'_>, packet: &[u8]) -> fmt::Result {
-    let Ok(ip) = Ipv4Packet::new_checked(packet) else {
-        return write!(f, "[|ip], length {}", packet.len());
-    };
-    let ends = Ends {
-        name: "IP",
-        source: &ip.src_addr(),
-        destination: &ip.dst_addr(),
-    };
-    if ip.frag_offset() > 0 {
-        let (at, len) = (ip.frag_offset(), ip.payload().len());
-        write!(f, "{ends}: {} fragment of {}", ip.next_header(), ip.ident())?;
-        return write!(f, ", offset {at}, length {len}");
-    }
-    transport(f, &ends, ip.next_header(), ip.payload())
-}
-
-fn ipv6(f: &mut fmt::Formatter<'_>, packet: &[u8]) -> fmt::Result {
-    let Ok(ip) = Ipv6Packet::new_checked(packet) else {
-        return write!(f, "[|ip6], length {}", packet.len());
-    };
-    let ends = Ends {
-        name: "IP6",
-        source: &ip.src_addr(),
-        destination: &ip.dst_addr(),
-    };
-    transport(f, &ends, ip.next_header(), ip.payload())
-}
-
 /// Both ends of a packet.
-struct Ends<'a> {
-    name: &'static str,
-    source: &'a dyn Display,
-    destination: &'a dyn Display,
-}
+struct Ends<'a>(&'a Packet<'a>, Option<[u16; 2]>);
 
 impl Display for Ends<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} > {}", self.name, self.source, self.destination)
+        let name = if self.0.ipv4 { "IP" } else { "IP6" };
+        let (from, to) = (self.0.source, self.0.destination);
+        match self.1 {
+            Some([source, target]) => write!(f, "{name} {from}.{source} > {to}.{target}"),
+            None => write!(f, "{name} {from} > {to}"),
+        }
     }
 }
 
-impl Ends<'_> {
-    fn with_ports(&self, f: &mut fmt::Formatter<'_>, source: u16, target: u16) -> fmt::Result {
-        let (from, to) = (self.source, self.destination);
-        write!(f, "{} {from}.{source} > {to}.{target}: ", self.name)
+fn transport(f: &mut fmt::Formatter<'_>, packet: &Packet<'_>) -> fmt::Result {
+    write!(f, "{}: ", Ends(packet, packet.ports()))?;
+    let payload = packet.payload;
+    let len = payload.len() + packet.missing;
+    if let Some((ident, offset)) = packet.piece {
+        write!(f, "{} fragment of {ident}", packet.protocol)?;
+        return write!(f, ", offset {offset}, length {len}");
     }
-}
-
-fn transport(
-    f: &mut fmt::Formatter<'_>,
-    ends: &Ends<'_>,
-    protocol: IpProtocol,
-    payload: &[u8],
-) -> fmt::Result {
-    let len = payload.len();
-    match protocol {
+    match packet.protocol {
         IpProtocol::Tcp => match TcpPacket::new_checked(payload) {
-            Ok(segment) => tcp(f, ends, &segment),
-            Err(_) => write!(f, "{ends}: [|tcp], length {len}"),
+            Ok(segment) => tcp(f, &segment, packet.missing),
+            Err(_) => write!(f, "[|tcp], length {len}"),
         },
         IpProtocol::Udp => match UdpPacket::new_checked(payload) {
-            Ok(udp) => {
-                ends.with_ports(f, udp.src_port(), udp.dst_port())?;
-                write!(f, "UDP, length {}", udp.payload().len())
-            }
-            Err(_) => write!(f, "{ends}: [|udp], length {len}"),
+            Ok(udp) => write!(f, "UDP, length {}", udp.payload().len()),
+            Err(_) => write!(f, "[|udp], length {len}"),
         },
         IpProtocol::Icmp => {
-            write!(f, "{ends}: ")?;
             match Icmpv4Packet::new_checked(payload) {
                 Ok(icmp) => icmpv4(f, &icmp)?,
                 Err(_) => f.write_str("[|icmp]")?,
@@ -142,19 +115,18 @@ fn transport(
             write!(f, ", length {len}")
         }
         IpProtocol::Icmpv6 => {
-            write!(f, "{ends}: ")?;
             match Icmpv6Packet::new_checked(payload) {
                 Ok(icmp) => icmpv6(f, &icmp)?,
                 Err(_) => f.write_str("[|icmp6]")?,
             }
             write!(f, ", length {len}")
         }
-        other => write!(f, "{ends}: protocol {}, length {len}", u8::from(other)),
+        other => write!(f, "protocol {}, length {len}", u8::from(other)),
     }
 }
 
-fn tcp(f: &mut fmt::Formatter<'_>, ends: &Ends<'_>, segment: &TcpPacket<&[u8]>) -> fmt::Result {
-    ends.with_ports(f, segment.src_port(), segment.dst_port())?;
+/// A segment of which `missing` bytes follow elsewhere.
+fn tcp(f: &mut fmt::Formatter<'_>, segment: &TcpPacket<&[u8]>, missing: usize) -> fmt::Result {
     f.write_str("Flags [")?;
     let flags = [
         (segment.fin(), 'F'),
@@ -173,7 +145,7 @@ fn tcp(f: &mut fmt::Formatter<'_>, ends: &Ends<'_>, segment: &TcpPacket<&[u8]>) 
         write!(f, "{letter}")?;
     }
     f.write_str("]")?;
-    let len = segment.payload().len();
+    let len = segment.payload().len() + missing;
     let seq = segment.seq_number().0 as u32;
     if len > 0 {
         write!(f, ", seq {seq}:{}", seq.wrapping_add(len as u32))?;

@@ -22,6 +22,7 @@ pub mod filter;
 pub mod frame;
 pub mod history;
 pub mod keys;
+mod packet;
 pub mod top;
 pub mod units;
 

@@ -30,12 +30,9 @@ impl fmt::Display for Bytes {
         if n < 10_000 {
             return pad(f, format_args!("{n}"));
         }
-        let (unit, letter) = match n {
-            ..10_240_000 => (1 << 10, 'K'),
-            ..10_485_760_000 => (1 << 20, 'M'),
-            ..10_737_418_240_000 => (1 << 30, 'G'),
-            _ => (1 << 40, 'T'),
-        };
+        let units = [(1 << 10, 'K'), (1 << 20, 'M'), (1 << 30, 'G')];
+        let fits = units.into_iter().find(|(unit, _)| n / unit < 10_000);
+        let (unit, letter) = fits.unwrap_or((1 << 40, 'T'));
         pad(f, format_args!("{}{letter}", n / unit))
     }
 }

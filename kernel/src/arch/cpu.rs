@@ -1,9 +1,13 @@
 //! Small things that the processor does: features, halting, the way out.
 
+use core::arch::asm;
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use quartz_abi::ExitCode;
 use quartz_abi::exit::PORT;
+use x86_64::VirtAddr;
+use x86_64::instructions::tables::lidt;
 use x86_64::instructions::{hlt, interrupts, port::Port};
+use x86_64::structures::DescriptorTablePointer;
 
 /// The time stamp counter, in its own unit.
 pub fn tsc() -> u64 {
@@ -19,9 +23,31 @@ pub fn has_rdrand() -> bool {
 /// Ends the machine with `code`. Without an `isa-debug-exit` device the processor stays halted.
 pub fn exit(code: ExitCode) -> ! {
     interrupts::disable();
-    // SAFETY: the port belongs to isa-debug-exit, or to nothing.
-    unsafe { Port::<u32>::new(PORT).write(code as u32) };
+    tell(code);
     loop {
         hlt();
     }
+}
+
+/// Ends the machine so that it is started again. Without an `isa-debug-exit` device it resets
+/// itself, by the one way that every machine type has: an exception for which there is no handler,
+/// and none for that either (Intel SDM 3, 6.15, "triple fault").
+pub fn reboot() -> ! {
+    interrupts::disable();
+    tell(ExitCode::Reboot);
+    let none = DescriptorTablePointer {
+        limit: 0,
+        base: VirtAddr::zero(),
+    };
+    // SAFETY: with interrupts off, the next exception is the last thing that happens.
+    unsafe {
+        lidt(&none);
+        asm!("ud2", options(noreturn));
+    }
+}
+
+/// Tells QEMU how the guest ends, which ends QEMU if it listens.
+fn tell(code: ExitCode) {
+    // SAFETY: the port belongs to isa-debug-exit, or to nothing.
+    unsafe { Port::<u32>::new(PORT).write(code as u32) };
 }

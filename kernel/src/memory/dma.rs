@@ -6,14 +6,42 @@ use core::ptr::{self, NonNull};
 use spin::Mutex;
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
-static POOL: Mutex<Range<u64>> = Mutex::new(0..0);
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    left: 0..0,
+    total: 0,
+});
+
+struct Pool {
+    left: Range<u64>,
+    total: u64,
+}
+
+/// Bytes of the pool.
+pub struct Size {
+    /// All.
+    pub total: u64,
+    /// Not handed out.
+    pub left: u64,
+}
+
+/// How large the pool is.
+pub fn size() -> Size {
+    let pool = POOL.lock();
+    Size {
+        total: pool.total,
+        left: pool.left.end - pool.left.start,
+    }
+}
 
 /// Gives the pool its pages.
 ///
 /// # Safety
 /// Called once, with page-aligned mapped writable memory that nothing else uses.
 pub unsafe fn init(range: Range<u64>) {
-    *POOL.lock() = range;
+    *POOL.lock() = Pool {
+        total: range.end - range.start,
+        left: range,
+    };
 }
 
 /// The kernel's answer to virtio-drivers: memory is identity mapped, so a device and the driver
@@ -30,7 +58,7 @@ pub fn address(bytes: &'static [u8]) -> PhysAddr {
 unsafe impl Hal for KernelHal {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         let len = pages as u64 * PAGE;
-        let mut pool = POOL.lock();
+        let pool = &mut POOL.lock().left;
         assert!(
             pool.end - pool.start >= len,
             "the DMA pool is too small for {pages} more pages"

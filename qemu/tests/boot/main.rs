@@ -9,6 +9,7 @@ mod boards;
 mod browser;
 mod clients;
 mod conformance;
+mod console;
 mod cost;
 mod crowds;
 mod endurance;

@@ -4,6 +4,7 @@ use super::guest::Served;
 use super::process::{Process, success};
 use super::stats::{Stats, wait_for_idle_rings};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -26,9 +27,8 @@ pub struct Load {
     seconds: u64,
 }
 
-/// Drives the guest's demo page for some seconds: `wrk -t2 -c64`.
-pub fn drive(served: &mut Served, mode: Mode, seconds: u64) -> Load {
-    let before = served.stats();
+/// Drives a demo page for some seconds: `wrk -t2 -c64`. What wrk counted.
+pub fn wrk(site: SocketAddr, mode: Mode, seconds: u64) -> Value {
     let mut command = Command::new("wrk");
     command
         .args(["-t2", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s")])
@@ -40,10 +40,16 @@ pub fn drive(served: &mut Served, mode: Mode, seconds: u64) -> Load {
     if mode == Mode::Close {
         command.args(["-H", "Connection: close"]);
     }
-    command.arg(format!("http://{}/", served.site));
+    command.arg(format!("http://{site}/"));
     let printed = success(&mut command, Duration::from_secs(seconds + 30));
     let json = printed.lines().rfind(|line| line.starts_with('{'));
-    let wrk = serde_json::from_str(json.unwrap_or_else(|| panic!("{printed}"))).unwrap();
+    serde_json::from_str(json.unwrap_or_else(|| panic!("{printed}"))).unwrap()
+}
+
+/// Drives the guest's demo page for some seconds, with its figures before and after.
+pub fn drive(served: &mut Served, mode: Mode, seconds: u64) -> Load {
+    let before = served.stats();
+    let wrk = wrk(served.site, mode, seconds);
     wait_for_idle_rings(served);
     Load {
         wrk,

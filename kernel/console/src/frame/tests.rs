@@ -17,7 +17,7 @@ pub const SOLICITATION: &[u8] = b"\x33\x33\xff\x00\x00\x02\x52\x55\x0a\x00\x02\x
     \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02";
 
 fn line(frame: &[u8]) -> String {
-    format!("{}", Line(frame))
+    format!("{}", Line(frame, 0))
 }
 
 /// The segment with other flags and another length of data.
@@ -140,4 +140,25 @@ fn no_frame_is_too_short_or_too_strange() {
         }
     }
     assert_eq!(line(&SEGMENT[..30]), "[|ip], length 16");
+}
+
+#[test]
+fn a_segment_that_is_cut_below_is_shown_whole() {
+    let mut frame = SEGMENT.to_vec();
+    frame[16..18].copy_from_slice(&(43_u16 + 40_000).to_be_bytes());
+    assert_eq!(line(&frame), "[|ip], length 43");
+    assert_eq!(
+        format!("{}", Line(&frame, 40_000)),
+        "IP 10.0.2.2.40422 > 10.0.2.15.80: Flags [P.], seq 4294967294:40001, ack 7, win 65535, \
+         length 40003"
+    );
+    let mut frame = SOLICITATION.to_vec();
+    frame[20] = 6;
+    frame[54..74].copy_from_slice(&SEGMENT[34..54]);
+    frame[18..20].copy_from_slice(&(24_u16 + 1000).to_be_bytes());
+    let shown = format!("{}", Line(&frame, 1000));
+    assert!(
+        shown.ends_with("seq 4294967294:1002, ack 7, win 65535, length 1004"),
+        "{shown}"
+    );
 }

@@ -107,7 +107,9 @@ impl Guest {
         self.is_idle();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = self.machine.ask("stats", |s| s.contains("quartz> "));
+            let said = self
+                .machine
+                .ask("stats", |s| s.contains("unexpected interrupts "));
             let rx = |name| field(&said, "rx:", name);
             let tx = |name| field(&said, "tx:", name);
             let rx_whole = rx("gap") == rx("size") && rx("size").is_some();
