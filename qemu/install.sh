@@ -88,7 +88,8 @@ deb)
     # No address is published; who publishes the package sets his own.
     maintainer=${MAINTAINER:-The Quartz founders <quartz@localhost>}
     doc=$folder/usr/share/doc/quartz
-    qemu/notices.sh | gzip -9n >"$doc/THIRD-PARTY.gz"
+    qemu/notices.sh "$doc"
+    gzip -9n "$doc"/THIRD-PARTY*
     gzip -9n <CHANGELOG.md >"$doc/CHANGELOG.md.gz"
     printf 'quartz (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz says what is new.\n\n -- %s  %s\n' \
         "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"

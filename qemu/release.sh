@@ -60,7 +60,7 @@ install -m 644 qemu/systemd/*.service qemu/systemd/*.socket qemu/systemd/example
 install -m 755 qemu/systemd/quartz-generator "$top/share/systemd"
 cp -R docs/. "$top/docs"
 install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE "$top"
-qemu/notices.sh >"$top/THIRD-PARTY"
+qemu/notices.sh "$top"
 if [ "${QUICK:-}" != 1 ]; then
     bills "$stage/bills"
     install -m 644 "$stage"/bills/*.cdx.json "$top"

@@ -82,6 +82,7 @@ fn a_release_is_the_same_bytes_again_and_its_tarball_serves() {
         "CHANGELOG.md",
         "LICENSE",
         "THIRD-PARTY",
+        "THIRD-PARTY-rust.html",
         "SHA256SUMS",
     ] {
         let path = format!("quartz-{version}/{file}");
