@@ -86,6 +86,13 @@ pub enum Command {
     /// everything stays as it was, the configuration too.
     #[command(after_long_help = help::text("upgrade"))]
     Upgrade(UpgradeArgs),
+    /// Watch a guest: rates, rings, memory, connections, refreshed each second
+    ///
+    /// GUEST is the name of a service, or the address of any guest's admin port, as `quartz run`
+    /// prints it. A guest that stops answering stays on the screen with its last figures, and for
+    /// how long it has not answered.
+    #[command(after_long_help = help::text("top"))]
+    Top(TopArgs),
     /// Show what a guest says on its serial console, and type to it
     #[command(after_long_help = help::text("console"))]
     Console(ConsoleArgs),
@@ -180,6 +187,20 @@ pub struct UpgradeArgs {
     /// The new site: a directory or an image
     #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath, group = "what")]
     pub site: Option<PathBuf>,
+}
+
+/// What `quartz top` takes.
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// A guest's name, or the address of its admin port: http://HOST:PORT
+    #[arg(value_name = "GUEST")]
+    pub guest: String,
+    /// Print one screen as text, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Print a line of JSON each second, until the reader goes away; with --once a single one
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `quartz console` takes.
@@ -286,7 +307,7 @@ pub struct RunArgs {
         allow_hyphen_values = true
     )]
     pub append: String,
-    /// Port of 127.0.0.1 that leads to the guest's admin port; 0 takes a free one
+    /// Port of 127.0.0.1 that leads to the guest's admin port [default: a free one]
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub admin_port: Option<u16>,
     /// Seconds that the guest has for its first answer

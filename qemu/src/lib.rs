@@ -15,6 +15,7 @@
 //! | [`autopsy`] | what a black box tells |
 //! | [`verdict`] | the incident signatures |
 //! | [`supervise`], [`forward`] | a guest as a service: its supervisor, and who holds its connections |
+//! | [`top`] | a guest's figures on a terminal |
 //! | [`service`], [`generate`], [`ended`] | the operator's commands for services, and systemd's |
 //!
 //! | a guest | is made of |
@@ -58,6 +59,7 @@ pub mod site;
 pub mod soak;
 pub mod spawn;
 pub mod supervise;
+pub mod top;
 pub mod verdict;
 
 pub use error::Error;

@@ -97,6 +97,7 @@ struct Plan {
     target: Target,
     /// Ports of the host that QEMU will listen on.
     ports: Vec<u16>,
+    /// Port of the admin endpoints, at the address of the site.
     admin: Option<u16>,
     /// How long the first answer may take.
     patience: Duration,
@@ -125,7 +126,9 @@ impl Plan {
             machine,
             target,
             patience: Duration::from_secs(args.answer_within),
-            admin: ports.get(1).copied(),
+            admin: line
+                .admin
+                .map(|admin| ports.get(1).copied().unwrap_or(admin)),
             ports,
         })
     }
@@ -146,16 +149,14 @@ fn attach(args: &RunArgs, line: &CommandLine) -> Result<(Attachment, Target, Vec
                 host: port::free(args.port)?,
                 guest: SocketAddrV4::new(guest, line.port),
             }];
-            if let Some(admin_port) = args.admin_port {
-                let Some(admin) = line.admin else {
-                    let text =
-                        "--admin-port needs the guest's admin port, which `admin=off` turns off";
-                    return Err(Error::Append(text.into()));
-                };
+            if let Some(admin) = line.admin {
                 forwards.push(Forward {
-                    host: port::free(admin_port)?,
+                    host: port::free(args.admin_port.unwrap_or(0))?,
                     guest: SocketAddrV4::new(guest, admin),
                 });
+            } else if args.admin_port.is_some() {
+                let text = "--admin-port needs the guest's admin port, which `admin=off` turns off";
+                return Err(Error::Append(text.into()));
             }
             let ports: Vec<u16> = forwards.iter().map(|forward| forward.host).collect();
             let target = Target::At(SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])));
@@ -239,7 +240,10 @@ fn announce(address: SocketAddr, plan: &Plan, after: Duration) {
         "first answer after {ms} ms, on {accelerator}"
     ));
     if let Some(port) = plan.admin {
-        outcome::say(&format_args!("admin endpoints on http://127.0.0.1:{port}/"));
+        let admin = format_args!("http://{}:{port}", address.ip());
+        outcome::say(&format_args!(
+            "look inside: {admin}/ in a browser, or `quartz top {admin}`"
+        ));
     }
 }
 

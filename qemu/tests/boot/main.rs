@@ -25,3 +25,4 @@ mod serving;
 mod slow;
 mod soak;
 mod tool;
+mod top;
