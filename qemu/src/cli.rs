@@ -2,6 +2,7 @@
 //! page and the completions.
 
 use crate::accelerator::Wanted;
+use crate::debugger;
 use crate::memory::Memory;
 use crate::network::Network;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -314,6 +315,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub answer_within: u64,
+    /// Start the guest stopped, and let gdb attach to it
+    ///
+    /// At a port of 127.0.0.1 (0 takes a free one), at a socket with this path, or without a value
+    /// at a socket that only this user reaches. The command to attach is printed; the guest runs
+    /// when gdb lets it. There is no limit to how long it may take to answer.
+    #[arg(long, value_name = "PORT|SOCKET", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "")]
+    pub debug: Option<debugger::Wanted>,
     /// The QEMU program [default: qemu-system-x86_64 on the search path]
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,

@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod places;
 pub mod process;
 pub mod record;
+pub mod standing;
 pub mod supervisor;
 pub mod switch;
 pub mod watch;

@@ -211,6 +211,7 @@ impl Supervisor {
                 number: note.number,
                 pid: note.process.pid,
                 folder: self.places.guest(note.number),
+                kernel: self.kernel(),
                 memory: None,
                 desk: None,
                 evidence: super::evidence::Evidence::default(),

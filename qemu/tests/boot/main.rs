@@ -12,6 +12,7 @@ mod conformance;
 mod console;
 mod cost;
 mod crowds;
+mod debugging;
 mod endurance;
 mod evidence;
 mod failures;

@@ -140,6 +140,15 @@ fn commands_tell(c: &Container) {
         report.starts_with(verdict) && report.contains("missing: nothing"),
         "{report}"
     );
+    // The package brings the kernel's symbols.
+    let place = report
+        .split("## Where the guest was")
+        .nth(1)
+        .expect(&report);
+    assert!(
+        place.contains("quartz_kernel::machine::Machine>::run (kernel/src/machine.rs:"),
+        "{report}"
+    );
     for file in [
         "blackbox",
         "rx-used",
