@@ -50,7 +50,7 @@ bills() {
 # Everything that goes into the tarball, in a folder. The kernel lies where the command looks first.
 top=$stage/$name
 install -D -m 755 -s "$quartz" "$top/bin/quartz"
-install -m 644 $kernel.elf $kernel.debug "$top"
+install -m 644 $kernel.elf $kernel.debug qemu/gdb/quartz.py "$top"
 "$quartz" manual "$top/share/man" --date "$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)"
 mkdir -p "$top/share/completions" "$top/share/systemd" "$top/docs"
 for shell in bash zsh fish; do

@@ -16,6 +16,7 @@ those that are there: then this script and the kernel are of different versions.
 """
 
 import ipaddress
+import os
 import struct
 
 import gdb
@@ -125,8 +126,7 @@ def leaves(value, path="", depth=4):
         elif kind.code != gdb.TYPE_CODE_STRUCT:
             continue
         elif str(kind).startswith("core::option::Option<"):
-            held = [f.type for f in kind.fields() if f.name == "Some"]
-            if held and len(held[0].fields()) == 1 and is_number(held[0].fields()[0].type):
+            if holds_number(kind):
                 number_or_none = some(inner)
                 yield name, "-" if number_or_none is None else str(number_or_none)
         elif not is_enumeration(kind) and depth > 0:
@@ -138,8 +138,14 @@ def is_enumeration(kind):
     return any(str(part.type).startswith(f"{kind}::") for part in kind.fields())
 
 
-def is_number(kind):
-    kind = kind.strip_typedefs()
+def holds_number(option):
+    """Whether an `Option` is one of a number, by its name: the type of a value that is none does
+    not have the other variant any more."""
+    held = str(option).removeprefix("core::option::Option<").removesuffix(">")
+    try:
+        kind = gdb.lookup_type(held).strip_typedefs()
+    except gdb.error:
+        return False
     while kind.code == gdb.TYPE_CODE_STRUCT and len(kind.fields()) == 1:
         kind = kind.fields()[0].type.strip_typedefs()
     return kind.code == gdb.TYPE_CODE_INT
@@ -375,8 +381,10 @@ class Rings(gdb.Command):
 class Flows(gdb.Command):
     """quartz flows: a line for each connection.
 
-    Times are relative to the last look of the main loop: `deadline` is when the connection has to
-    get further, `timer` when the sender does something by itself."""
+    `said` is what the peer has not acknowledged yet of what we have to say, in bytes; `in flight`
+    what of it is on its way, `window` what the peer would take. Times are seconds, from the last
+    look of the main loop on: `age` since the SYN, `timer` until the sender does something by
+    itself, `deadline` until the connection has to have got further."""
 
     def __init__(self):
         super().__init__("quartz flows", gdb.COMMAND_DATA)
@@ -391,13 +399,18 @@ class Flows(gdb.Command):
                 continue
             remote, local = tuple_text(field(flow, "tuple"))
             sender = field(flow, "sender")
+            said = number(field(flow, "queue.len"))
             flight = (number(field(sender, "max")) - number(field(sender, "una"))) % 2**32
+            window = number(field(sender, "window"))
+            age = seconds(max(0, now - number(field(flow, "opened.micros"))))
             timer = some(field(sender, "timer"))
             timer = "-" if timer is None else seconds(timer - now)
             deadline = seconds(number(field(flow, "deadline.micros")) - now)
-            rows.append([str(slot), stage, remote, local, str(flight), timer, deadline])
+            figures = [str(said), str(flight), str(window)]
+            rows.append([str(slot), stage, remote, local, age, *figures, timer, deadline])
         used = number(field(pool, "len"))
-        table(["slot", "stage", "peer", "local", "in flight", "timer", "deadline"], rows)
+        head = ["slot", "stage", "peer", "local", "age", "said", "in flight", "window"]
+        table([*head, "timer", "deadline"], rows)
         print(f"{len(rows)} connections; {used} slots used since boot")
 
 
@@ -483,6 +496,11 @@ class BlackBox(gdb.Command):
         else:
             print("no failure recorded")
 
+
+# The image names its sources from the top of their tree on: this script lies two levels below.
+top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if os.path.exists(os.path.join(top, "kernel", "src")):
+    gdb.execute(f"directory {top}", to_string=True)
 
 for command in [Quartz, Rings, Flows, OneFlow, TimeWait, Events, BlackBox]:
     command()

@@ -9,8 +9,8 @@ use crate::symbols;
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tempfile::TempDir;
@@ -19,6 +19,8 @@ use tempfile::TempDir;
 const LONGEST: usize = 107;
 /// The script that knows the kernel's types, below the sources.
 const SCRIPT: &str = "qemu/gdb/quartz.py";
+/// The same in a release.
+const RELEASED: &str = "quartz.py";
 /// Where a package installs it.
 const INSTALLED: &str = "/usr/lib/quartz/quartz.py";
 
@@ -97,6 +99,7 @@ impl Stub {
             Wanted::Own => {
                 let folder = tempfile::Builder::new()
                     .prefix("quartz-")
+                    .permissions(Permissions::from_mode(0o700))
                     .tempdir()
                     .map_err(Error::system("cannot make a directory for the debugger"))?;
                 (
@@ -139,6 +142,17 @@ impl Stub {
     }
 }
 
+impl Drop for Stub {
+    fn drop(&mut self) {
+        // A guest that ends QEMU leaves its socket behind.
+        if let Address::Socket(path) = &self.address
+            && fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 impl fmt::Display for Stub {
     /// As gdb's `target remote` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,12 +164,12 @@ impl fmt::Display for Stub {
 }
 
 /// The script that belongs to this program: in the sources that it was built from, three
-/// directories above `target/release/quartz`, or where a package installs it.
+/// directories above `target/release/quartz`; beside the kernel of a release, two above
+/// `bin/quartz`; or where a package installs it.
 fn script() -> Option<PathBuf> {
-    let built = env::current_exe()
-        .ok()
-        .and_then(|exe| Some(exe.ancestors().nth(3)?.join(SCRIPT)));
-    [built, Some(INSTALLED.into())]
+    let exe = env::current_exe().ok();
+    let above = |levels: usize, name: &str| Some(exe.as_ref()?.ancestors().nth(levels)?.join(name));
+    [above(3, SCRIPT), above(2, RELEASED), Some(INSTALLED.into())]
         .into_iter()
         .flatten()
         .find(|path| path.exists())

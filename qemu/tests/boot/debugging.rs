@@ -1,6 +1,6 @@
 //! gdb on a guest of `quartz run --debug`, and the names that a dead one gets.
 
-use crate::harness::process::{Process, run};
+use crate::harness::process::{Process, run, success};
 use crate::harness::stats::Stats;
 use crate::harness::{STEP, kernel, light, soon, wait_until};
 use quartz::http::Client;
@@ -120,6 +120,7 @@ shell touch HELD
 look
 continue
 look
+monitor dump-guest-memory DUMP
 detach
 ";
 
@@ -129,7 +130,11 @@ fn gdb_reads_rings_flows_and_events_of_a_guest_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script.gdb");
     let marker = folder.path().join("held");
-    fs::write(&script, SCRIPT.replace("HELD", marker.to_str().unwrap())).unwrap();
+    let dump = folder.path().join("dump");
+    let text = SCRIPT
+        .replace("HELD", marker.to_str().unwrap())
+        .replace("DUMP", dump.to_str().unwrap());
+    fs::write(&script, text).unwrap();
     let mut held = Held::start(&folder.path().join("gdb.sock"));
     let attach = held.attach();
     let mut command = Command::new("sh");
@@ -225,6 +230,18 @@ fn gdb_reads_rings_flows_and_events_of_a_guest_it_holds() {
         })
     });
     assert!(same, "{printed}");
+
+    // A dump shows the same as the guest that it was made of.
+    let (before, after) = attach.split_once("-ex 'target remote").expect(&attach);
+    let symbols = after.split_once("' ").expect(&attach).1;
+    let read = format!(
+        "exec {before} -nx -batch -ex 'core-file {}' -ex backtrace -ex 'quartz rings' {symbols}",
+        dump.display()
+    );
+    let dead = success(Command::new("sh").args(["-c", &read]), STEP);
+    assert!(dead.contains("kernel_main"), "{dead}");
+    assert_eq!(figures(&dead, "rx"), figures(looks[1], "rx"));
+    assert_eq!(figures(&dead, "tx"), figures(looks[1], "tx"));
 }
 
 /// Time in which what is under way ends, and the black box is brought up to date.
@@ -259,6 +276,7 @@ fn a_guest_that_a_debugger_holds_is_stopped_at_once() {
     wait_until("QEMU opens the socket", || socket.exists());
     // Not after the ten seconds that a guest has to drain.
     held.stop(Duration::from_secs(8));
+    assert!(!socket.exists(), "the socket was left behind");
     let other = folder.path().join("file");
     fs::write(&other, "precious").unwrap();
     let mut command = quartz_run();
