@@ -1,6 +1,6 @@
 //! Boot, in order: console, processor tables, memory, time, device, site, stack.
 
-use crate::arch::{apic, clock, cpu, fence, gdt, idt, interrupts, paging, random, rtc};
+use crate::arch::{apic, clock, copy, cpu, fence, gdt, idt, interrupts, paging, random, rtc};
 use crate::blackbox;
 use crate::boot;
 use crate::console;
@@ -33,6 +33,7 @@ pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application)
     serial::init();
     gdt::init();
     idt::init();
+    copy::widen();
 
     let site = ramdisk(boot_info);
     let site_bytes = site.end - site.start;

@@ -88,7 +88,7 @@ fn sum(data: &[u8]) -> u16 {
 }
 
 /// Folds the carries of a sum of 16-bit or 32-bit words.
-fn fold(sum: u64) -> u16 {
+pub(crate) fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 16) + (sum & 0xffff);
     let sum = (sum >> 16) + (sum & 0xffff);

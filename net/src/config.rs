@@ -1,6 +1,7 @@
 //! What the stack is told at boot, and how it divides its memory.
 
 use crate::deadlines::Deadlines;
+use crate::http::Memo;
 use crate::internet::Fragments;
 use crate::order::Order;
 use crate::outbox::{BLOCK, Blocks};
@@ -117,7 +118,7 @@ impl Plan {
     pub fn new(config: &StackConfig) -> Result<Plan, StackError> {
         let (memory, conns) = (config.memory, config.conns);
         let buffer = if memory >= 8 << 20 { 8192 } else { 4096 };
-        let rest = memory.saturating_sub(FIXED + Fragments::cost(memory));
+        let rest = memory.saturating_sub(FIXED + Fragments::cost(memory) + Memo::cost(memory));
         let record = TimeWait::cost() + Table::cost();
         let records = (rest / 8 / record).min(MOST_RECORDS);
         let spare = (rest / 16 / Blocks::cost()).clamp(LEAST_SPARE, MOST_SPARE);
@@ -139,6 +140,7 @@ impl Plan {
             return Err(StackError::TooLittleMemory {
                 needed: FIXED
                     + Fragments::cost(0)
+                    + Memo::cost(0)
                     + (FEWEST * flow + LEAST_SPARE * Blocks::cost()) * 16 / 13
                     + record,
             });

@@ -1,6 +1,7 @@
 //! What every connection needs at its turn: smoltcp's interfaces, the link and the shared service.
 
 use crate::host::Host;
+use crate::http::Memo;
 use crate::internet::LARGEST;
 use crate::link::{Link, Nothing, Wire};
 use crate::outbox::Blocks;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub wire: Wire,
     /// The site and the counters.
     pub service: Service,
+    /// What heads were read lately.
+    pub memo: Memo,
     /// Memory for what connections generate.
     pub blocks: Blocks,
     /// Where a packet is put to be changed before smoltcp sees it.
@@ -30,30 +33,30 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Interfaces without addresses. `mtu` in bytes of IP.
+    /// Interfaces without addresses.
     pub fn new(
-        mac: [u8; 6],
-        mtu: usize,
-        offload: bool,
+        wire: Wire,
         service: Service,
+        memo: Memo,
         blocks: Blocks,
         seed: u64,
         now: Instant,
     ) -> Context {
-        let wire = Wire::new(mac, mtu, offload);
         let interface = |address, medium| {
             let mut config = Config::new(address);
             config.random_seed = seed;
             Box::new(Interface::new(config, &mut Nothing(&wire, medium), now))
         };
-        let mac = HardwareAddress::Ethernet(EthernetAddress(mac));
+        let mac = HardwareAddress::Ethernet(EthernetAddress(wire.mac()));
+        let desk = vec![0; wire.mtu().max(IPV6 + LARGEST)].into_boxed_slice();
         Context {
             ethernet: interface(mac, Medium::Ethernet),
             internet: interface(HardwareAddress::Ip, Medium::Ip),
             wire,
             service,
+            memo,
             blocks,
-            desk: vec![0; mtu.max(IPV6 + LARGEST)].into_boxed_slice(),
+            desk,
         }
     }
 

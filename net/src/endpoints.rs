@@ -66,6 +66,12 @@ pub(crate) struct Question<'a> {
 }
 
 impl Endpoint {
+    /// Whether there may be one at a path: most paths lead elsewhere.
+    #[inline]
+    pub fn may_be(path: &[u8], admin: bool) -> bool {
+        admin || matches!(path, [b'/', b'h' | b's', ..])
+    }
+
     /// The endpoint at a path.
     pub fn route(asked: &Question<'_>, admin: bool) -> Option<Endpoint> {
         match asked.path {

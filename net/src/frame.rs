@@ -67,21 +67,28 @@ pub(crate) fn data_at(tuple: &Tuple) -> usize {
 /// from the sum of the pseudo-header.
 pub(crate) fn seal(frame: &mut [u8], tail: usize, from: [u8; 6], head: &Head<'_>, offload: bool) {
     let tuple = head.tuple;
-    let Some((ethernet, packet)) = frame.split_first_chunk_mut::<ETHERNET>() else {
+    let len = frame.len() + tail - ETHERNET;
+    // Each in one piece: the compiler then knows where everything lies.
+    let (start, partial) = if tuple.is_ipv4() {
+        const ALL: usize = ETHERNET + IPV4;
+        let Some(bytes) = frame.first_chunk_mut::<ALL>() else {
+            return;
+        };
+        ethernet(bytes, from, head.to, IPV4_TYPE);
+        (ALL, ipv4(bytes, len, tuple))
+    } else {
+        const ALL: usize = ETHERNET + IPV6;
+        let Some(bytes) = frame.first_chunk_mut::<ALL>() else {
+            return;
+        };
+        ethernet(bytes, from, head.to, IPV6_TYPE);
+        ipv6(bytes, len, tuple);
+        let partial = checksum::begun(tuple.local, tuple.remote, len - IPV6);
+        (ALL, partial)
+    };
+    let Some((_, segment)) = frame.split_at_mut_checked(start) else {
         return;
     };
-    let len = packet.len() + tail;
-    let (start, kind) = if tuple.is_ipv4() {
-        ipv4(packet, len, tuple);
-        (IPV4, IPV4_TYPE)
-    } else {
-        ipv6(packet, len, tuple);
-        (IPV6, IPV6_TYPE)
-    };
-    ethernet[..6].copy_from_slice(&head.to);
-    ethernet[6..12].copy_from_slice(&from);
-    ethernet[12..].copy_from_slice(&kind);
-    let segment = &mut packet[start..];
     let Some(tcp) = segment.first_chunk_mut::<TCP>() else {
         return;
     };
@@ -92,10 +99,6 @@ pub(crate) fn seal(frame: &mut [u8], tail: usize, from: [u8; 6], head: &Head<'_>
     tcp[12] = ((TCP + head.options) as u8 / 4) << 4;
     tcp[13] = head.flags.0;
     tcp[14..16].copy_from_slice(&head.window.to_be_bytes());
-    let partial = match offload {
-        true => checksum::begun(tuple.local, tuple.remote, len - start),
-        false => 0,
-    };
     tcp[16..18].copy_from_slice(&partial.to_be_bytes());
     tcp[18..20].fill(0);
     if !offload {
@@ -103,32 +106,40 @@ pub(crate) fn seal(frame: &mut [u8], tail: usize, from: [u8; 6], head: &Head<'_>
     }
 }
 
-fn ipv4(packet: &mut [u8], len: usize, tuple: &Tuple) {
-    let Some(packet) = packet.first_chunk_mut::<IPV4>() else {
-        return;
-    };
-    let len = len as u16;
-    packet[0] = 0x45;
-    packet[1] = 0;
-    packet[2..4].copy_from_slice(&len.to_be_bytes());
-    // An atomic datagram needs no identification (RFC 6864, 4.1).
-    packet[4..8].copy_from_slice(&[0, 0, 0x40, 0]);
-    packet[8] = HOPS;
-    packet[9] = PROTOCOL;
-    packet[10..12].fill(0);
-    packet[12..16].copy_from_slice(&(tuple.local as u32).to_be_bytes());
-    packet[16..20].copy_from_slice(&(tuple.remote as u32).to_be_bytes());
-    let sum = checksum::ipv4(packet);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+#[inline]
+fn ethernet<const N: usize>(frame: &mut [u8; N], from: [u8; 6], to: [u8; 6], kind: [u8; 2]) {
+    frame[..6].copy_from_slice(&to);
+    frame[6..12].copy_from_slice(&from);
+    frame[12..14].copy_from_slice(&kind);
 }
 
-fn ipv6(packet: &mut [u8], len: usize, tuple: &Tuple) {
-    let Some(packet) = packet.first_chunk_mut::<IPV6>() else {
-        return;
-    };
-    let len = (len - IPV6) as u16;
+/// Writes an IPv4 header with its checksum; gives the sum of the pseudo-header of TCP, for which the
+/// addresses are summed too. `len`: of the packet.
+#[inline]
+fn ipv4(frame: &mut [u8; ETHERNET + IPV4], len: usize, tuple: &Tuple) -> u16 {
+    /// The words of the header that are always the same: version, flags, hops and protocol.
+    const SAME: u64 = 0x4500 + 0x4000 + ((HOPS as u64) << 8 | PROTOCOL as u64);
+    let (source, destination) = (tuple.local as u32, tuple.remote as u32);
+    let halves = |word: u32| u64::from(word >> 16) + u64::from(word & 0xffff);
+    let addresses = halves(source) + halves(destination);
+    let sum = !checksum::fold(SAME + len as u64 + addresses);
+    let packet = &mut frame[ETHERNET..];
+    packet[..2].copy_from_slice(&[0x45, 0]);
+    packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+    // An atomic datagram needs no identification (RFC 6864, 4.1).
+    packet[4..8].copy_from_slice(&[0, 0, 0x40, 0]);
+    packet[8..10].copy_from_slice(&[HOPS, PROTOCOL]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet[12..16].copy_from_slice(&source.to_be_bytes());
+    packet[16..20].copy_from_slice(&destination.to_be_bytes());
+    checksum::fold(addresses + u64::from(PROTOCOL) + (len - IPV4) as u64)
+}
+
+/// Writes an IPv6 header. `len`: of the packet.
+fn ipv6(frame: &mut [u8; ETHERNET + IPV6], len: usize, tuple: &Tuple) {
+    let packet = &mut frame[ETHERNET..];
     packet[..4].copy_from_slice(&[0x60, 0, 0, 0]);
-    packet[4..6].copy_from_slice(&len.to_be_bytes());
+    packet[4..6].copy_from_slice(&((len - IPV6) as u16).to_be_bytes());
     packet[6] = PROTOCOL;
     packet[7] = HOPS;
     packet[8..24].copy_from_slice(&tuple.local.to_be_bytes());

@@ -70,6 +70,11 @@ impl Wire {
         }
     }
 
+    /// Our hardware address.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
     /// Largest IP packet, in bytes.
     pub fn mtu(&self) -> usize {
         self.mtu

@@ -42,10 +42,3 @@ pub(crate) struct Service {
     /// Where they always are.
     pub admin: Option<u16>,
 }
-
-impl Service {
-    /// Whether the endpoints are served on a port.
-    pub fn endpoints_on(&self, port: u16) -> bool {
-        self.public_endpoints || self.admin == Some(port)
-    }
-}

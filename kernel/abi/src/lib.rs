@@ -11,7 +11,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod blackbox;
-pub mod build;
 pub mod cmdline;
 pub mod exit;
 pub mod heartbeat;
@@ -20,7 +19,6 @@ pub mod site;
 pub mod words;
 
 pub use blackbox::{BlackBox, BlackBoxError, Event, EventKind};
-pub use build::BuildId;
 pub use cmdline::{CommandLine, CommandLineError};
 pub use exit::ExitCode;
 pub use heartbeat::Heartbeat;

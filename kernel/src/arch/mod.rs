@@ -4,6 +4,7 @@
 
 pub mod apic;
 pub mod clock;
+pub mod copy;
 pub mod cpu;
 pub mod exception;
 pub mod fence;

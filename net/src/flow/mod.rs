@@ -122,6 +122,8 @@ pub(crate) struct Flow {
     skipped: u32,
     /// Behind all that smoltcp was given, in order or not.
     reach: u32,
+    /// Bytes of the receive buffer.
+    capacity: u32,
     /// The peer waits for an acknowledgement, whatever else there is to say.
     ack_now: bool,
     /// When it gets one.
@@ -166,6 +168,7 @@ impl Flow {
             edge: 0,
             skipped: 0,
             reach: 0,
+            capacity: 0,
             ack_now: false,
             ack_by: None,
             taken: false,
@@ -175,10 +178,12 @@ impl Flow {
             stalled: false,
         };
         let socket = flow.socket();
+        let capacity = socket.recv_capacity() as u32;
         // When acknowledgements go out is decided here, and there is no data to be held back.
         socket.set_ack_delay(None);
         socket.set_nagle_enabled(false);
         socket.set_congestion_control(CongestionControl::None);
+        flow.capacity = capacity;
         flow
     }
 
@@ -358,7 +363,8 @@ impl Flow {
         }
         let bytes = segment::payload(frame, segment);
         let port = self.tuple.local_port;
-        if !self.conn.read_in_place(bytes, &mut context.service, port) {
+        let Context { memo, service, .. } = context;
+        if !self.conn.read_in_place(bytes, memo, service, port) {
             return false;
         }
         let len = segment.payload as u32;

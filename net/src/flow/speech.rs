@@ -90,8 +90,7 @@ impl Flow {
     /// Moves the end of the window when less than half of it is left. That takes smoltcp a
     /// segment, which is not sent.
     fn open_window<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
-        let half = self.socket().recv_capacity() / 2;
-        if (self.window() as usize) < half {
+        if self.window() < self.capacity / 2 {
             self.move_edge(context, host, now);
         }
     }
@@ -110,6 +109,13 @@ impl Flow {
     fn speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         if self.conn.is_closed() && self.queue.len() <= HORIZON {
             self.sender.close();
+        }
+        if host.can_transmit()
+            && let Some(chunk) = self.sender.whole(self.queue.len(), now)
+        {
+            self.open_window(context, host, now);
+            self.emit(&chunk, context, host);
+            return self.note_told();
         }
         self.sender.tick(now);
         let mut spoke = false;
@@ -214,6 +220,9 @@ impl Flow {
             return true;
         }
         let known = self.window() as usize;
+        if known >= self.capacity as usize / 2 {
+            return false;
+        }
         let socket = self.socket();
         let free = socket.recv_capacity() - socket.recv_queue();
         free >= 2 * known.max(1) && socket.may_recv()

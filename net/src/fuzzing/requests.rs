@@ -1,8 +1,9 @@
 //! The request parser: the same in pieces as in one, and nothing that two readers could
 //! understand differently.
 
+use crate::http::Memo;
 use crate::http::body::{Body, Progress};
-use crate::http::request::{self, Framing, Method, Parsed, Request};
+use crate::http::request::{self, Framing, Method, Parsed, Request, Room};
 use alloc::vec::Vec;
 
 /// What a parser says of the beginning of some bytes.
@@ -60,18 +61,35 @@ fn in_pieces(data: &[u8], cut: usize) -> (Verdict, usize) {
 }
 
 fn read(data: &mut [u8], check: impl Fn(&Request<'_>, &[u8])) -> Verdict {
-    if let Ok(Parsed::Newer(figure)) = request::parse(data) {
+    if let Ok(Parsed::Newer(figure)) = request::parse(data, &mut Room::new()) {
         data[figure] = b'1';
     }
-    match request::parse(data) {
+    let mut room = Room::new();
+    match request::parse(data, &mut room) {
         Ok(Parsed::Partial) => Verdict::Partial,
         Ok(Parsed::Newer(_)) => panic!("a version that is too new twice"),
         Ok(Parsed::Whole(len, request)) => {
             check(&request, &data[..len]);
+            remember(&request, &data[..len]);
             Verdict::Whole(len, request.framing, request.keep)
         }
         Err(refused) => Verdict::Refused(refused.status.code(), refused.rest),
     }
+}
+
+/// A head that is known is read as it was at first.
+fn remember(request: &Request<'_>, head: &[u8]) {
+    let mut memo = Memo::new(1).expect("there is memory");
+    for _ in 0..2 {
+        memo.note(head, request);
+    }
+    let Some(known) = memo.read(head) else {
+        return;
+    };
+    let told = |r: &Request<'_>| (r.method, r.old, r.keep, r.framing, r.waits);
+    assert_eq!(told(&known), told(request));
+    assert_eq!((known.path, known.query), (request.path, request.query));
+    assert!(!request.is_conditional());
 }
 
 /// An accepted head, read in the plainest way.

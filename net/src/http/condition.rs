@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110, 13).
 
 use super::date;
-use super::fields::{Lines, Single};
+use super::fields::Lines;
 use super::request::Conditions;
 
 /// What the conditions say.
@@ -52,7 +52,7 @@ pub(super) fn evaluate(conditions: &Conditions<'_>, own: Validators<'_>) -> Outc
 }
 
 /// Whether the range is wanted of this representation (RFC 9110, 13.1.5).
-pub(super) fn range_applies(if_range: &Single<'_>, own: Validators<'_>) -> bool {
+pub(super) fn range_applies(if_range: &Lines<'_>, own: Validators<'_>) -> bool {
     if if_range.is_empty() {
         return true;
     }
@@ -67,7 +67,7 @@ pub(super) fn range_applies(if_range: &Single<'_>, own: Validators<'_>) -> bool 
 }
 
 /// The date of a field; one that is none, or several, does not count.
-fn time(lines: &Single<'_>) -> Option<u64> {
+fn time(lines: &Lines<'_>) -> Option<u64> {
     lines.single().and_then(date::parse)
 }
 
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn ranges_of_what_the_client_has() {
         let applies = |text: &'static [u8]| range_applies(&text.into(), OWN);
-        assert!(range_applies(&Single::default(), OWN));
+        assert!(range_applies(&Lines::default(), OWN));
         assert!(applies(b"\"a,b\""));
         assert!(!applies(b"W/\"a,b\""));
         assert!(!applies(b"\"x\""));

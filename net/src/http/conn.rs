@@ -3,11 +3,12 @@
 //! The connection holds no copy of anything: what is not read yet lies in the socket's receive
 //! buffer, what is said lies in its [`Outbox`], and files in the site's image.
 
-use super::answer::Answer;
+use super::answer::{Answer, Choice};
 use super::body::{self, Body, Progress};
 use super::handled::{self, Call};
+use super::memo::Memo;
 use super::range::Spans;
-use super::request::{self, Framing, Method, Parsed, Refused, Request};
+use super::request::{self, Framing, Method, Parsed, Refused, Request, Room};
 use super::response::{self, Form, Rest};
 use super::route;
 use super::status::Status;
@@ -153,7 +154,11 @@ impl Conn {
                     }
                 }
                 State::Answer => {
-                    if !self.write_head(socket, outbox, scene) {
+                    if let Answer::File(choice) = self.answer {
+                        if !self.write_file(choice, socket, outbox, scene) {
+                            return Wait::Room;
+                        }
+                    } else if !self.write_head(socket, outbox, scene) {
                         return Wait::Room;
                     }
                 }
@@ -188,18 +193,33 @@ impl Conn {
 
     /// Takes a head from where it was received, if `bytes` are that and nothing else, and its
     /// answer needs nothing of it. False, with nothing taken: it has to go the usual way.
-    pub fn read_in_place(&mut self, bytes: &[u8], service: &mut Service, port: u16) -> bool {
-        let Ok(Parsed::Whole(len, request)) = request::parse(bytes) else {
+    pub fn read_in_place(
+        &mut self,
+        bytes: &[u8],
+        memo: &mut Memo,
+        service: &mut Service,
+        port: u16,
+    ) -> bool {
+        if let Some(request) = memo.read(bytes) {
+            return self.decide_in_place(&request, service, port);
+        }
+        let mut room = Room::new();
+        let Ok(Parsed::Whole(len, request)) = request::parse(bytes, &mut room) else {
             return false;
         };
         if len != bytes.len() || request.framing != Framing::Empty {
             return false;
         }
-        let answer = route::decide(&request, service, port, &mut self.spans);
+        memo.note(bytes, &request);
+        self.decide_in_place(&request, service, port)
+    }
+
+    fn decide_in_place(&mut self, request: &Request<'_>, service: &mut Service, port: u16) -> bool {
+        let answer = route::decide(request, service, port, &mut self.spans);
         if let Answer::Redirect(_) | Answer::Handler(_) = answer {
             return false;
         }
-        self.note(&request, answer);
+        self.note(request, answer);
         true
     }
 
@@ -297,13 +317,26 @@ impl Conn {
         full: bool,
         scene: &mut Scene<'_>,
     ) -> (usize, Read) {
-        let parsed = match request::parse(buffer) {
-            Ok(Parsed::Newer(figure)) => {
-                buffer[figure] = b'1';
-                request::parse(buffer)
-            }
-            parsed => parsed,
+        let mut room = Room::new();
+        let parsed = request::parse(buffer, &mut room);
+        let Ok(Parsed::Newer(figure)) = parsed else {
+            return self.digest(parsed, buffer, divided, full, scene);
         };
+        buffer[figure] = b'1';
+        let mut room = Room::new();
+        let parsed = request::parse(buffer, &mut room);
+        self.digest(parsed, buffer, divided, full, scene)
+    }
+
+    /// Draws the consequences of what a buffer was read as.
+    fn digest(
+        &mut self,
+        parsed: Result<Parsed<'_>, Refused>,
+        buffer: &[u8],
+        divided: bool,
+        full: bool,
+        scene: &mut Scene<'_>,
+    ) -> (usize, Read) {
         match parsed {
             Ok(Parsed::Whole(len, request)) => {
                 self.accept(&request, scene);
@@ -463,6 +496,32 @@ impl Conn {
         true
     }
 
+    /// Queues a file. False: there is no room yet.
+    fn write_file(
+        &mut self,
+        choice: Choice,
+        socket: &mut Socket<'_>,
+        outbox: &mut Outbox<'_>,
+        scene: &mut Scene<'_>,
+    ) -> bool {
+        self.deferred = false;
+        self.keep &= !scene.service.health.draining;
+        let form = Form {
+            head_only: self.head_only,
+            keep: self.keep,
+            old: self.old,
+        };
+        let written = response::write_file(choice, form, outbox, scene);
+        if written {
+            scene.service.stats.answered(200);
+            match self.keep {
+                true => self.state = State::Head,
+                false => self.close(socket),
+            }
+        }
+        written
+    }
+
     /// Queues an answer's head and what fits of its content. False: there is no room yet, or the
     /// answer has to wait.
     fn write_head(
@@ -520,10 +579,11 @@ impl Conn {
                 let mut head = core::mem::take(&mut scene.service.head);
                 let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
                 let head_now = &mut head[..len];
-                if let Ok(Parsed::Newer(figure)) = request::parse(head_now) {
+                if let Ok(Parsed::Newer(figure)) = request::parse(head_now, &mut Room::new()) {
                     head_now[figure] = b'1';
                 }
-                let written = match request::parse(head_now) {
+                let mut room = Room::new();
+                let written = match request::parse(head_now, &mut room) {
                     Ok(Parsed::Whole(_, request)) => {
                         let call = Call::Head(&request);
                         Some(handled::write(route, call, &mut form, outbox, scene))
@@ -557,7 +617,8 @@ impl Conn {
         let mut head = core::mem::take(&mut scene.service.head);
         let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
         let (mut answer, mut query) = (self.answer, None);
-        if let Ok(Parsed::Whole(_, request)) = request::parse(&head[..len]) {
+        let mut room = Room::new();
+        if let Ok(Parsed::Whole(_, request)) = request::parse(&head[..len], &mut room) {
             // Somebody else may have been redirected in the meantime.
             answer = route::decide(&request, scene.service, scene.port, &mut self.spans);
             query = request.query;

@@ -1,7 +1,7 @@
 //! Dates (RFC 9110, 5.6.7): the `Date` field, written once a second, and those of conditions.
 
 /// Length of a date.
-const DATE: usize = 29;
+pub(crate) const DATE: usize = 29;
 /// Length of the field with its line end.
 pub(crate) const LEN: usize = DATE + 8;
 
@@ -26,6 +26,13 @@ impl Date {
             second: -1,
             field: *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
         }
+    }
+
+    /// Unix time at `second` since time 0, if it is known.
+    pub fn unix(&self, second: i64) -> Option<u32> {
+        let unix = self.origin?.saturating_add(second.max(0) as u64);
+        // Until 2106.
+        Some(unix.min(u32::MAX.into()) as u32)
     }
 
     /// The field for `second` since time 0; empty when the time is not known.

@@ -1,74 +1,86 @@
 //! The fields of a request that matter, as they stand (RFC 9110, 5).
 
-use super::request::{Conditions, Framing};
+use super::request::Framing;
 use super::status::Status;
 use super::target;
 use httparse::Header;
 
-/// Most lines of a list that are kept.
-const MOST_LINES: usize = 3;
-
-/// The lines of one field, of which `N` are kept. Each line of a list continues the one before
-/// (RFC 9110, 5.3). What is lost of longer lists makes an answer larger than it had to be, or
-/// refuses a condition; it is never the other way round.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<'a, const N: usize = MOST_LINES> {
-    lines: [&'a [u8]; N],
-    count: u8,
+/// The lines of one field. Each line of a list continues the one before (RFC 9110, 5.3).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lines<'a> {
+    first: Option<&'a [u8]>,
+    fields: &'a [Header<'a>],
+    /// Which of the fields follow the first: a bit for each.
+    rest: u64,
 }
 
-/// A field that may stand once.
-pub(crate) type Single<'a> = Lines<'a, 1>;
-
-impl<'a, const N: usize> Lines<'a, N> {
-    /// Adds a line.
-    fn push(&mut self, line: &'a [u8]) {
-        if let Some(place) = self.lines.get_mut(usize::from(self.count)) {
-            *place = line;
+impl<'a> Lines<'a> {
+    /// Those of `fields` that have a bit in `mask`.
+    pub fn new(fields: &'a [Header<'a>], mask: u64) -> Lines<'a> {
+        let first = fields.get(mask.trailing_zeros() as usize);
+        Lines {
+            first: first.map(|field| field.value),
+            fields,
+            rest: mask & mask.wrapping_sub(1),
         }
-        self.count = self.count.saturating_add(1);
     }
 
     /// Whether the field is not there.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.first.is_none()
     }
 
     /// The lines.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.lines.iter().copied().take(usize::from(self.count))
+        let fields = self.fields.iter().enumerate();
+        let rest = self.rest;
+        let others = fields.filter(move |(at, _)| rest >> at & 1 != 0);
+        self.first
+            .into_iter()
+            .chain(others.map(|(_, field)| field.value))
     }
 
     /// The value of a field that stands once, if it does.
     pub fn single(&self) -> Option<&'a [u8]> {
-        match self.count {
-            1 => Some(self.lines[0]),
+        match self.rest {
+            0 => self.first,
             _ => None,
         }
     }
 }
 
-impl<const N: usize> Default for Lines<'_, N> {
-    fn default() -> Self {
+#[cfg(any(test, feature = "fuzzing"))]
+impl<'a> From<&'a [u8]> for Lines<'a> {
+    fn from(line: &'a [u8]) -> Self {
         Lines {
-            lines: [&[]; N],
-            count: 0,
+            first: Some(line),
+            ..Lines::default()
         }
     }
 }
 
-#[cfg(any(test, feature = "fuzzing"))]
-impl<'a, const N: usize> From<&'a [u8]> for Lines<'a, N> {
-    fn from(line: &'a [u8]) -> Self {
-        let mut lines = Lines::default();
-        lines.push(line);
-        lines
-    }
+/// Which lines of a head belong to each of the fields that are read later: a bit for each line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    /// `Accept-Encoding`.
+    pub codings: u64,
+    /// `If-Match`.
+    pub if_match: u64,
+    /// `If-None-Match`.
+    pub if_none_match: u64,
+    /// `If-Modified-Since`.
+    pub if_modified_since: u64,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since: u64,
+    /// `If-Range`.
+    pub if_range: u64,
+    /// `Range`.
+    pub range: u64,
 }
 
 /// The fields.
 #[derive(Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct Fields {
     /// `Host` fields.
     pub hosts: u32,
     /// `Connection: close`.
@@ -81,10 +93,8 @@ pub(super) struct Fields<'a> {
     pub unknown_expectation: bool,
     length: Option<u64>,
     coding: Option<Transfer>,
-    /// `Accept-Encoding`.
-    pub codings: Lines<'a>,
-    /// Those of conditional and range requests.
-    pub conditions: Conditions<'a>,
+    /// Those that are read later.
+    pub marks: Marks,
 }
 
 /// What `Transfer-Encoding` says.
@@ -98,11 +108,12 @@ enum Transfer {
     Endless,
 }
 
-impl<'a> Fields<'a> {
-    /// Reads them.
-    pub fn read(headers: &[Header<'a>]) -> Result<Fields<'a>, Status> {
+impl Fields {
+    /// Reads them, of which there are 64 at most.
+    pub fn read(headers: &[Header<'_>]) -> Result<Fields, Status> {
         let mut fields = Fields::default();
-        for Header { name, value } in headers {
+        for (number, Header { name, value }) in headers.iter().enumerate() {
+            let bit = 1 << number;
             let is = |known: &str| name.eq_ignore_ascii_case(known);
             // The length alone rules most fields out.
             match name.len() {
@@ -112,7 +123,7 @@ impl<'a> Fields<'a> {
                         return Err(Status::BadRequest);
                     }
                 }
-                5 if is("range") => fields.conditions.range.push(value),
+                5 if is("range") => fields.marks.range |= bit,
                 6 if is("expect") => {
                     for expectation in value.split(|&b| b == b',') {
                         match expectation
@@ -124,8 +135,8 @@ impl<'a> Fields<'a> {
                         }
                     }
                 }
-                8 if is("if-match") => fields.conditions.if_match.push(value),
-                8 if is("if-range") => fields.conditions.if_range.push(value),
+                8 if is("if-match") => fields.marks.if_match |= bit,
+                8 if is("if-range") => fields.marks.if_range |= bit,
                 10 if is("connection") => {
                     for token in value.split(|&b| b == b',') {
                         let token = token.trim_ascii();
@@ -133,7 +144,7 @@ impl<'a> Fields<'a> {
                         fields.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                     }
                 }
-                13 if is("if-none-match") => fields.conditions.if_none_match.push(value),
+                13 if is("if-none-match") => fields.marks.if_none_match |= bit,
                 14 if is("content-length") => {
                     // Two lengths, even equal ones, are how requests are smuggled.
                     if fields.length.is_some() {
@@ -141,16 +152,16 @@ impl<'a> Fields<'a> {
                     }
                     fields.length = Some(decimal(value).ok_or(Status::BadRequest)?);
                 }
-                15 if is("accept-encoding") => fields.codings.push(value),
+                15 if is("accept-encoding") => fields.marks.codings |= bit,
                 17 if is("transfer-encoding") => {
                     let before = fields.coding.replace(transfer(value));
                     if before.is_some() {
                         return Err(Status::BadRequest);
                     }
                 }
-                17 if is("if-modified-since") => fields.conditions.if_modified_since.push(value),
+                17 if is("if-modified-since") => fields.marks.if_modified_since |= bit,
                 19 if is("if-unmodified-since") => {
-                    fields.conditions.if_unmodified_since.push(value);
+                    fields.marks.if_unmodified_since |= bit;
                 }
                 _ => {}
             }

@@ -11,6 +11,7 @@ pub(crate) mod conn;
 pub(crate) mod date;
 pub(crate) mod fields;
 mod handled;
+mod memo;
 mod multipart;
 mod negotiation;
 pub(crate) mod range;
@@ -21,4 +22,5 @@ pub(crate) mod status;
 mod target;
 
 pub(crate) use conn::{Conn, Wait};
+pub(crate) use memo::Memo;
 pub(crate) use status::Status;

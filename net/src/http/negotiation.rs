@@ -4,7 +4,7 @@ use super::fields::Lines;
 use crate::site::{Coding, Representation};
 
 /// Weights of codings in thousandths, as far as the client named them.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug)]
 struct Weights {
     identity: Option<u16>,
     gzip: Option<u16>,
@@ -12,17 +12,64 @@ struct Weights {
     rest: Option<u16>,
 }
 
-/// The number of the representation that `accept` prefers; of those that it likes the same, the
+/// What `Accept-Encoding` says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Accept<'a> {
+    /// Its lines.
+    Lines(Lines<'a>),
+    /// The same, read before.
+    Read(Wish),
+}
+
+/// What the lines of `Accept-Encoding` come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    /// There are none.
+    absent: bool,
+    /// Something has a weight, and may be ruled out.
+    weighted: bool,
+    weights: Weights,
+}
+
+impl Wish {
+    /// The field is not there.
+    pub const NONE: Wish = Wish {
+        absent: true,
+        weighted: false,
+        weights: Weights::NONE,
+    };
+
+    /// Reads the lines.
+    pub fn read(accept: &Lines<'_>) -> Wish {
+        Wish {
+            absent: accept.is_empty(),
+            weighted: is_weighted(accept),
+            weights: Weights::read(accept),
+        }
+    }
+}
+
+fn is_weighted(accept: &Lines<'_>) -> bool {
+    accept.iter().any(|line| line.contains(&b';'))
+}
+
+/// The number of the representation that a client prefers; of those that it likes the same, the
 /// first. Without the field it is the last, which is the file as it is. `None`: it refuses all of
 /// them.
-pub(super) fn choose(accept: &Lines<'_>, representations: &[Representation]) -> Option<usize> {
+pub(super) fn choose(accept: &Accept<'_>, representations: &[Representation]) -> Option<usize> {
     let last = representations.len() - 1;
+    let (absent, weighted) = match accept {
+        Accept::Lines(lines) => (lines.is_empty(), last > 0 || is_weighted(lines)),
+        Accept::Read(wish) => (wish.absent, wish.weighted),
+    };
     // Nothing to choose, and nothing is ruled out without a weight.
-    let plain = last == 0 && accept.iter().all(|line| !line.contains(&b';'));
-    if accept.is_empty() || plain {
+    if absent || (last == 0 && !weighted) {
         return Some(last);
     }
-    let weights = Weights::read(accept);
+    let weights = match accept {
+        Accept::Lines(lines) => Weights::read(lines),
+        Accept::Read(wish) => wish.weights,
+    };
     let mut best = None;
     for (number, representation) in representations.iter().enumerate() {
         let weight = weights.of(representation.coding);
@@ -34,13 +81,25 @@ pub(super) fn choose(accept: &Lines<'_>, representations: &[Representation]) -> 
 }
 
 /// Whether a client says that it takes gzip.
-pub(super) fn takes_gzip(accept: &Lines<'_>) -> bool {
-    Weights::read(accept).of(Coding::Gzip) > 0
+pub(super) fn takes_gzip(accept: &Accept<'_>) -> bool {
+    let weights = match accept {
+        Accept::Lines(lines) => Weights::read(lines),
+        Accept::Read(wish) => wish.weights,
+    };
+    weights.of(Coding::Gzip) > 0
 }
 
 impl Weights {
+    /// Nothing is named.
+    const NONE: Weights = Weights {
+        identity: None,
+        gzip: None,
+        brotli: None,
+        rest: None,
+    };
+
     fn read(accept: &Lines<'_>) -> Weights {
-        let mut weights = Weights::default();
+        let mut weights = Weights::NONE;
         for element in accept.iter().flat_map(|line| line.split(|&b| b == b',')) {
             let (name, weight) = match element.iter().position(|&b| b == b';') {
                 Some(at) => (&element[..at], weight(&element[at + 1..])),
@@ -115,7 +174,10 @@ mod tests {
             })
             .collect();
         let lines = accept.map_or(Lines::default(), |text| Lines::from(text.as_bytes()));
-        choose(&lines, &representations).map(|number| codings[number])
+        let read = Wish::read(&lines);
+        let chosen = choose(&Accept::Lines(lines), &representations);
+        assert_eq!(choose(&Accept::Read(read), &representations), chosen);
+        chosen.map(|number| codings[number])
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ranges of bytes (RFC 9110, 14).
 
-use super::fields::{self, Single};
+use super::fields::{self, Lines};
 
 /// Most ranges of one request: of more, all are ignored and the whole is sent.
 pub(crate) const MOST: usize = 8;
@@ -88,7 +88,7 @@ pub(crate) enum Asked {
 /// Reads a `Range` field about content of `len` bytes. A field that is malformed, repeated, of
 /// another unit, or asks for more than [`MOST`] ranges is ignored, as it may be (RFC 9110, 14.2).
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(crate) fn read(range: &Single<'_>, len: usize) -> Asked {
+pub(crate) fn read(range: &Lines<'_>, len: usize) -> Asked {
     let (Some(value), Ok(len)) = (range.single(), u32::try_from(len)) else {
         return Asked::Whole;
     };
@@ -232,7 +232,7 @@ mod tests {
         ] {
             assert_eq!(asked(text, 10_000), Asked::Whole, "{text}");
         }
-        assert_eq!(read(&Single::default(), 10_000), Asked::Whole);
+        assert_eq!(read(&Lines::default(), 10_000), Asked::Whole);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Nothing that two readers could understand differently is accepted: such requests are how one is
 //! smuggled past a proxy.
 
-use super::fields::{Fields, Lines, Single};
+use super::fields::{Fields, Lines, Marks};
+use super::negotiation::{Accept, Wish};
 use super::status::Status;
 use super::target::{self, Target};
 use core::mem::MaybeUninit;
@@ -59,10 +60,12 @@ pub(crate) struct Request<'a> {
     pub framing: Framing,
     /// The client waits for a 100 before it sends its content.
     pub waits: bool,
-    /// `Accept-Encoding`.
-    pub codings: Lines<'a>,
-    /// Under which conditions it is to be answered.
-    pub conditions: Conditions<'a>,
+    /// All fields.
+    fields: &'a [Header<'a>],
+    /// Which of them are what.
+    marks: Marks,
+    /// What `Accept-Encoding` says, if that was read before.
+    wish: Option<Wish>,
     /// The head as it was sent.
     pub text: &'a [u8],
 }
@@ -75,23 +78,81 @@ pub(crate) struct Conditions<'a> {
     /// `If-None-Match`.
     pub if_none_match: Lines<'a>,
     /// `If-Modified-Since`.
-    pub if_modified_since: Single<'a>,
+    pub if_modified_since: Lines<'a>,
     /// `If-Unmodified-Since`.
-    pub if_unmodified_since: Single<'a>,
+    pub if_unmodified_since: Lines<'a>,
     /// `If-Range`.
-    pub if_range: Single<'a>,
+    pub if_range: Lines<'a>,
     /// `Range`.
-    pub range: Single<'a>,
+    pub range: Lines<'a>,
 }
 
-impl Conditions<'_> {
-    /// Whether there is none that says anything by itself.
-    pub fn is_empty(&self) -> bool {
-        self.if_match.is_empty()
-            && self.if_none_match.is_empty()
-            && self.if_modified_since.is_empty()
-            && self.if_unmodified_since.is_empty()
-            && self.range.is_empty()
+impl<'a> Request<'a> {
+    /// A GET or HEAD of HTTP/1.1 without content and conditions, whose fields were read before.
+    pub(super) fn plain(
+        method: Method,
+        target: Target<'a>,
+        keep: bool,
+        wish: Wish,
+        text: &'a [u8],
+    ) -> Request<'a> {
+        Request {
+            method,
+            path: target.path,
+            query: target.query,
+            old: false,
+            keep,
+            framing: Framing::Empty,
+            waits: false,
+            fields: &[],
+            marks: Marks::default(),
+            wish: Some(wish),
+            text,
+        }
+    }
+
+    /// `Accept-Encoding`.
+    pub fn codings(&self) -> Accept<'a> {
+        match self.wish {
+            Some(wish) => Accept::Read(wish),
+            None => Accept::Lines(Lines::new(self.fields, self.marks.codings)),
+        }
+    }
+
+    /// Whether there is a condition that says anything by itself.
+    pub fn is_conditional(&self) -> bool {
+        let Marks {
+            if_match,
+            if_none_match,
+            if_modified_since,
+            if_unmodified_since,
+            range,
+            ..
+        } = self.marks;
+        if_match | if_none_match | if_modified_since | if_unmodified_since | range != 0
+    }
+
+    /// Under which conditions it is to be answered.
+    pub fn conditions(&self) -> Conditions<'a> {
+        let lines = |mask| Lines::new(self.fields, mask);
+        Conditions {
+            if_match: lines(self.marks.if_match),
+            if_none_match: lines(self.marks.if_none_match),
+            if_modified_since: lines(self.marks.if_modified_since),
+            if_unmodified_since: lines(self.marks.if_unmodified_since),
+            if_range: lines(self.marks.if_range),
+            range: lines(self.marks.range),
+        }
+    }
+}
+
+/// Room for the fields of a head.
+pub(crate) struct Room<'a>([MaybeUninit<Header<'a>>; MOST_FIELDS]);
+
+impl Room<'_> {
+    /// It costs nothing.
+    pub const fn new() -> Self {
+        Room([const { MaybeUninit::uninit() }; MOST_FIELDS])
     }
 }
 
@@ -107,7 +168,6 @@ pub(crate) struct Refused {
 
 /// What a buffer holds.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(crate) enum Parsed<'a> {
     /// Less than a head.
     Partial,
@@ -127,15 +187,14 @@ pub(crate) fn empty_lines(buffer: &[u8]) -> usize {
     buffer.len() - rest.len()
 }
 
-/// Parses the head that `buffer` begins with.
+/// Parses the head that `buffer` begins with. Its fields lie in `room` then.
 ///
 /// # Errors
 /// With the answer, when it is not a request that a file can answer.
-pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
+pub(crate) fn parse<'a>(buffer: &'a [u8], room: &'a mut Room<'a>) -> Result<Parsed<'a>, Refused> {
     let refuse = |status| Refused { status, rest: None };
-    let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
-    let len = match parsed.parse_with_uninit_headers(buffer, &mut fields) {
+    let len = match parsed.parse_with_uninit_headers(buffer, &mut room.0) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => return Err(refuse(Status::HeaderFieldsTooLarge)),
@@ -146,10 +205,11 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
     else {
         return Err(refuse(Status::BadRequest));
     };
-    if !lines_end_well(&buffer[..len], parsed.headers) {
+    let headers: &'a [Header<'a>] = parsed.headers;
+    if !lines_end_well(&buffer[..len], headers) {
         return Err(refuse(Status::BadRequest));
     }
-    let fields = Fields::read(parsed.headers).map_err(refuse)?;
+    let fields = Fields::read(headers).map_err(refuse)?;
     let old = minor == 0;
     // RFC 9112, 3.2: one Host field in every request of HTTP/1.1.
     if fields.hosts > 1 || (fields.hosts == 0 && !old) {
@@ -196,8 +256,9 @@ pub(crate) fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
             keep,
             framing,
             waits,
-            codings: fields.codings,
-            conditions: fields.conditions,
+            fields: headers,
+            marks: fields.marks,
+            wish: None,
             text: &buffer[..len],
         },
     ))
@@ -235,8 +296,14 @@ fn other_version(buffer: &[u8]) -> Result<Parsed<'_>, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::boxed::Box;
     use std::format;
     use std::string::String;
+
+    /// Tests have room for everything.
+    fn parse(buffer: &[u8]) -> Result<Parsed<'_>, Refused> {
+        super::parse(buffer, Box::leak(Box::new(Room::new())))
+    }
 
     fn status(text: &str) -> Status {
         match parse(text.as_bytes()) {

@@ -30,6 +30,15 @@ pub(super) struct Form {
 }
 
 impl Form {
+    /// The field that says whether the connection goes on, where it has to.
+    pub fn connection(self) -> &'static [u8] {
+        match (self.keep, self.old) {
+            (true, false) => b"",
+            (true, true) => b"Connection: keep-alive\r\n",
+            (false, _) => b"Connection: close\r\n",
+        }
+    }
+
     /// The end of the head.
     pub fn ending(self) -> &'static [u8] {
         match (self.keep, self.old) {
@@ -113,6 +122,41 @@ pub(super) struct Written {
     pub rest: Rest,
 }
 
+/// Queues an answer that is a file: its head, which lies ready, and its content. False, with nothing
+/// queued: there is no room for it.
+pub(super) fn write_file(
+    choice: Choice,
+    form: Form,
+    outbox: &mut Outbox<'_>,
+    scene: &mut Scene<'_>,
+) -> bool {
+    if outbox.places() < 4 {
+        return false;
+    }
+    let file = choice.of(&scene.service.site);
+    let mut queued = outbox.push_static(file.head.whole());
+    queued &= end(form, outbox, scene);
+    if !form.head_only {
+        queued &= outbox.push_static(file.content);
+    }
+    debug_assert!(queued, "there were places for it");
+    true
+}
+
+/// Queues the end of a head, for which there are two places.
+fn end(form: Form, outbox: &mut Outbox<'_>, scene: &Scene<'_>) -> bool {
+    let queued = outbox.push_static(form.connection());
+    let unix = scene
+        .service
+        .date
+        .unix(scene.now.total_micros() / 1_000_000);
+    queued
+        & match unix {
+            Some(unix) => outbox.push_stamp(unix),
+            None => outbox.push_static(b"\r\n"),
+        }
+}
+
 /// Queues an answer's head. `None`, with nothing queued: there is no room for it. `query`: that of
 /// the request, for a redirection; `spans`: the ranges of [`Answer::Parts`].
 pub(super) fn write(
@@ -124,7 +168,6 @@ pub(super) fn write(
     scene: &mut Scene<'_>,
 ) -> Option<Written> {
     let service = &mut *scene.service;
-    let date = service.date.field(scene.now.total_micros() / 1_000_000);
     let text = &mut service.text;
     text.clear();
     // What is generated, what lies ready, and the content.
@@ -136,10 +179,6 @@ pub(super) fn write(
         answer => answer,
     };
     let (ready, rest): (&'static [u8], Rest) = match answer {
-        Answer::File(choice) => {
-            let file = choice.of(&service.site);
-            (file.head.whole(), Rest::Static(file.content))
-        }
         Answer::Status(status) => {
             let prepared = status.prepared();
             (
@@ -151,15 +190,20 @@ pub(super) fn write(
         Answer::Endpoint(endpoint) => return write_page(endpoint, form, outbox, scene),
         answer => generate(answer, spans, &service.site, text),
     };
-    // All of the head or nothing: it is not written twice. What lies ready may be copied behind
-    // what is generated, if it is short.
-    let generated = text.len() + date.len() + form.ending().len();
-    if outbox.places() < 3 || outbox.room() < generated + ready.len().min(SHORT) {
+    // All of the head or nothing: it is not written twice.
+    if outbox.places() < 4 {
         return None;
     }
-    let mut queued = outbox.push(&[text.bytes()]);
+    let mut queued = true;
+    if text.len() > 0 {
+        // What lies ready may be copied behind what is generated, if it is short.
+        if outbox.room() < text.len() + 2 * SHORT {
+            return None;
+        }
+        queued &= outbox.push(&[text.bytes()]);
+    }
     queued &= outbox.push_static(ready);
-    queued &= outbox.push(&[date, form.ending()]);
+    queued &= end(form, outbox, scene);
     debug_assert!(queued, "there was room for it");
     Some(Written {
         code: answer.code(),

@@ -23,8 +23,10 @@ pub(super) fn decide(
         return Answer::Status(Status::NoContent);
     }
     let reads = matches!(request.method, Method::Get | Method::Head);
-    if service.endpoints_on(port)
-        && let Some(endpoint) = Endpoint::route(&asked(request), service.admin == Some(port))
+    let admin = service.admin == Some(port);
+    if (admin || service.public_endpoints)
+        && Endpoint::may_be(request.path, admin)
+        && let Some(endpoint) = Endpoint::route(&asked(request), admin)
     {
         return match reads {
             true => Answer::Endpoint(endpoint),
@@ -56,7 +58,7 @@ fn asked<'a>(request: &Request<'a>) -> Question<'a> {
     Question {
         path: request.path,
         query: request.query,
-        gzip: request.path == b"/" && negotiation::takes_gzip(&request.codings),
+        gzip: request.path == b"/" && negotiation::takes_gzip(&request.codings()),
     }
 }
 
@@ -66,11 +68,10 @@ fn file(number: u32, request: &Request<'_>, site: &Site, spans: &mut Spans) -> A
     let Some(choice) = chosen(number, request, site) else {
         return Answer::Status(Status::NotAcceptable);
     };
-    let conditions = &request.conditions;
-    // Most requests have none.
-    if conditions.is_empty() {
+    if !request.is_conditional() {
         return Answer::File(choice);
     }
+    let conditions = &request.conditions();
     let file = site.file(number);
     let representation = choice.of(site);
     let own = Validators {
@@ -100,7 +101,7 @@ fn file(number: u32, request: &Request<'_>, site: &Site, spans: &mut Spans) -> A
 }
 
 fn chosen(number: u32, request: &Request<'_>, site: &Site) -> Option<Choice> {
-    let which = negotiation::choose(&request.codings, site.file(number).representations)?;
+    let which = negotiation::choose(&request.codings(), site.file(number).representations)?;
     Some(Choice {
         file: number,
         which: which as u8,

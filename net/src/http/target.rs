@@ -4,7 +4,7 @@ use super::status::Status;
 
 /// The path and query of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// With its slash; `*` stands for the server as a whole.
     pub path: &'a [u8],
     /// Without its question mark.

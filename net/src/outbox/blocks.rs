@@ -4,6 +4,7 @@
 //! that goes to whoever asks first. So connections that hold much for slow peers cannot keep the
 //! others from being answered.
 
+use super::stamp::Stamp;
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 
@@ -24,6 +25,8 @@ pub(crate) struct Blocks {
     available: usize,
     /// Connections that hold none: so many blocks are promised.
     promised: usize,
+    /// The last end of a head.
+    pub(super) stamp: Stamp,
 }
 
 impl Blocks {
@@ -43,6 +46,7 @@ impl Blocks {
             free: NONE,
             available: limit,
             promised: flows,
+            stamp: Stamp::new(),
         })
     }
 

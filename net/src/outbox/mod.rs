@@ -8,11 +8,12 @@
 //! it is called again, which it is when the peer has acknowledged something:
 //!
 //! ```text
-//! // A head, and two parts of a file: three places. All or nothing, so that the head is not
-//! // written twice.
-//! if outbox.places() < 3 || !outbox.push(&[head, date, ending]) {
+//! // A head, its end, and two parts of a file: four places. All or nothing, so that the head is
+//! // not written twice.
+//! if outbox.places() < 4 || !outbox.push(&[head]) {
 //!     return Wait::Room;
 //! }
+//! outbox.push_stamp(now);
 //! outbox.push_static(&file[0..100]);
 //! outbox.push_static(&file[5000..]);
 //! // Content that is generated: until there is no more, or no room.
@@ -23,6 +24,7 @@
 
 mod blocks;
 mod queue;
+mod stamp;
 
 pub(crate) use blocks::{BLOCK, Blocks};
 pub(crate) use queue::Queue;
@@ -60,6 +62,12 @@ impl<'a> Outbox<'a> {
     /// Queues bytes that live for ever. False, with nothing queued: there is no place.
     pub fn push_static(&mut self, bytes: &'static [u8]) -> bool {
         bytes.is_empty() || self.queue.push_static(self.blocks, bytes)
+    }
+
+    /// Queues the end of a head: its date, of this second since 1970, and the empty line. False, with
+    /// nothing queued: there is no place.
+    pub fn push_stamp(&mut self, unix: u32) -> bool {
+        self.queue.push_stamp(self.blocks, unix)
     }
 
     /// Copies these pieces. False, with nothing queued: there is no room for all of them.

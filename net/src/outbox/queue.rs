@@ -2,6 +2,7 @@
 //! sequence numbers.
 
 use super::blocks::{BLOCK, Blocks, NONE};
+use super::stamp::STAMP;
 
 /// Most extents of a connection: bounds the answers to pipelined requests.
 const EXTENTS: usize = 16;
@@ -18,6 +19,8 @@ enum Extent {
     Static(&'static [u8]),
     /// They lie in a chain of blocks, from `at` in the first on.
     Blocks { first: u32, at: u16, len: u16 },
+    /// A head's end, of which the first `from` bytes are gone.
+    Stamp { unix: u32, from: u16 },
 }
 
 impl Extent {
@@ -25,6 +28,21 @@ impl Extent {
         match self {
             Extent::Static(bytes) => bytes.len(),
             Extent::Blocks { len, .. } => usize::from(*len),
+            Extent::Stamp { from, .. } => STAMP - usize::from(*from),
+        }
+    }
+
+    /// Copies what lies `skip` bytes behind its beginning.
+    #[inline]
+    fn copy(&self, blocks: &Blocks, skip: usize, target: &mut [u8]) {
+        match *self {
+            Extent::Static(bytes) => target.copy_from_slice(&bytes[skip..skip + target.len()]),
+            Extent::Blocks { first, at, .. } => {
+                gather(blocks, first, usize::from(at) + skip, target);
+            }
+            Extent::Stamp { unix, from } => {
+                blocks.stamp.copy(unix, usize::from(from) + skip, target);
+            }
         }
     }
 }
@@ -112,6 +130,17 @@ impl Queue {
         true
     }
 
+    /// Queues the end of a head. False: there is no place.
+    pub fn push_stamp(&mut self, blocks: &mut Blocks, unix: u32) -> bool {
+        if self.places() == 0 {
+            return false;
+        }
+        blocks.stamp.turn(unix);
+        self.add(Extent::Stamp { unix, from: 0 });
+        self.len += STAMP;
+        true
+    }
+
     /// Copies bytes. There has to be [`Queue::room`] for them and a place.
     pub fn push(&mut self, blocks: &mut Blocks, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -190,23 +219,17 @@ impl Queue {
     /// Copies what lies `skip` bytes behind the front into `target`, all of which is queued.
     pub fn copy(&self, blocks: &Blocks, mut skip: usize, mut target: &mut [u8]) {
         for at in 0..self.count {
-            if target.is_empty() {
-                return;
-            }
             let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
             let len = extent.len();
-            if skip >= len {
+            let Some(left) = len.checked_sub(skip).filter(|left| *left > 0) else {
                 skip -= len;
                 continue;
+            };
+            if target.len() <= left {
+                return extent.copy(blocks, skip, target);
             }
-            let run = (len - skip).min(target.len());
-            let (here, rest) = target.split_at_mut(run);
-            match *extent {
-                Extent::Static(bytes) => here.copy_from_slice(&bytes[skip..skip + run]),
-                Extent::Blocks { first, at, .. } => {
-                    gather(blocks, first, usize::from(at) + skip, here);
-                }
-            }
+            let (here, rest) = target.split_at_mut(left);
+            extent.copy(blocks, skip, here);
             target = rest;
             skip = 0;
         }
@@ -245,7 +268,7 @@ impl Queue {
             }
             return match *extent {
                 Extent::Static(bytes) => bytes.get(skip..skip + len).unwrap_or(&[]),
-                Extent::Blocks { .. } => &[],
+                Extent::Blocks { .. } | Extent::Stamp { .. } => &[],
             };
         }
         &[]
@@ -253,6 +276,11 @@ impl Queue {
 
     /// Drops `count` bytes from the front.
     pub fn acknowledge(&mut self, blocks: &mut Blocks, count: usize) {
+        if count >= self.len && self.held == 0 {
+            // Everything, and there is nothing to give back: what mostly comes.
+            (self.first, self.count, self.len) = (0, 0, 0);
+            return;
+        }
         let mut count = count.min(self.len);
         self.len -= count;
         while self.count > 0 {
@@ -265,6 +293,12 @@ impl Queue {
                     return;
                 }
                 Extent::Static(_) => self.leave(),
+                Extent::Stamp { unix, from } if run < STAMP - usize::from(from) => {
+                    let from = from + run as u16;
+                    *self.extent(0) = Extent::Stamp { unix, from };
+                    return;
+                }
+                Extent::Stamp { .. } => self.leave(),
                 Extent::Blocks { first, at, len } => {
                     let (mut first, mut at) = (first, usize::from(at) + run);
                     let rest = usize::from(len) - run;
@@ -342,6 +376,7 @@ fn gather(blocks: &Blocks, mut block: u32, mut at: usize, mut target: &mut [u8])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::date;
     use std::vec;
     use std::vec::Vec;
 
@@ -371,7 +406,7 @@ mod tests {
         for round in 0..60_000 {
             let who = draw(3);
             let (queue, model) = (&mut queues[who], &mut models[who]);
-            match draw(4) {
+            match draw(5) {
                 0 => {
                     let from = draw(4000);
                     let bytes = &IMAGE[from..from + draw(1000)];
@@ -388,6 +423,13 @@ mod tests {
                     }
                 }
                 2 => {
+                    let unix = 784_111_777 + draw(2) as u32;
+                    if queue.push_stamp(&mut blocks, unix) {
+                        let date = date::imf(unix.into());
+                        model.extend_from_slice(&[b"Date: ", &date[..], b"\r\n\r\n"].concat());
+                    }
+                }
+                3 => {
                     let run = draw(queue.len() + 1);
                     queue.acknowledge(&mut blocks, run);
                     model.drain(..run);
@@ -439,6 +481,6 @@ mod tests {
 
     #[test]
     fn extents_are_small() {
-        assert_eq!(size_of::<Extent>(), 16);
+        assert_eq!(size_of::<Extent>(), 24);
     }
 }

@@ -69,6 +69,11 @@ impl Loss {
         }
     }
 
+    /// Whether nothing is lost, nothing may be, and nothing was probed.
+    pub fn is_calm(&self) -> bool {
+        !self.holes && !self.due && self.next.is_none() && self.probed.is_none()
+    }
+
     /// Whether there is something to be sent again.
     pub fn is_waiting(&self) -> bool {
         self.holes || self.due
@@ -195,10 +200,14 @@ impl Sender {
         if !quiet || self.una == self.max || self.window == 0 {
             return;
         }
+        self.time_tail(self.max.wrapping_sub(self.una) <= self.segment, now);
+    }
+
+    /// Sets the time of the probe. `single`: one segment is under way.
+    pub(super) fn time_tail(&mut self, single: bool, now: Instant) {
         let Some(trip) = self.rtt.smoothed() else {
             return;
         };
-        let single = self.max.wrapping_sub(self.una) <= self.segment;
         let at = now + trip * 2 + if single { DELAYED } else { MARGIN };
         if self.timer.is_some_and(|timer| at < timer) {
             self.loss.tail = Some(at);

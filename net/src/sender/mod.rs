@@ -245,6 +245,9 @@ impl Sender {
     /// So many of them have arrived; the queue has to drop them.
     pub fn acknowledge(&mut self, ack: &Ack, queued: usize, now: Instant) -> u32 {
         debug_assert!(!before(self.max, ack.ack));
+        if ack.ack == self.max && ack.blocks.count == 0 && self.una != self.max && self.is_calm() {
+            return self.settle(ack, queued, now);
+        }
         let twice = self.hear_blocks(ack, now);
         if before(ack.ack, self.una) {
             self.assess(now);
@@ -271,6 +274,35 @@ impl Sender {
         let count = self.progress(ack.ack, queued, now);
         self.assess(now);
         self.watch_tail(now);
+        count
+    }
+
+    /// Whether everything goes as it should: nothing was lost, sent again or probed.
+    fn is_calm(&self) -> bool {
+        let quiet = !self.resend && !self.probe && self.duplicates == 0;
+        quiet
+            && self.nxt == self.max
+            && self.score.is_empty()
+            && self.recovery.is_none()
+            && self.timed_out_at.is_none()
+            && self.loss.is_calm()
+    }
+
+    /// All that was under way has arrived, and everything goes as it should: what
+    /// [`Sender::acknowledge`] does then, which is what it mostly does.
+    fn settle(&mut self, ack: &Ack, queued: usize, now: Instant) -> u32 {
+        self.take_window(ack);
+        let flight = self.max.wrapping_sub(self.una);
+        let fin = self.fin_end(queued) == Some(ack.ack);
+        let count = flight - u32::from(fin);
+        self.ended |= fin;
+        self.una = ack.ack;
+        self.rtt.acknowledged(ack.ack, now);
+        if 2 * flight >= self.congestion.window() {
+            self.congestion.acknowledged(count, false);
+        }
+        self.timer = None;
+        self.loss.tail = None;
         count
     }
 
@@ -388,6 +420,38 @@ impl Sender {
     /// When [`Sender::tick`] has to be called.
     pub fn deadline(&self) -> Option<Instant> {
         earlier(self.timer, self.loss.deadline())
+    }
+
+    /// All that is queued as one segment, if it fits one, may go out, and everything before it has
+    /// arrived: what [`Sender::next`] gives then, which is what it mostly gives.
+    pub fn whole(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
+        let fits = queued > 0 && queued <= self.segment as usize && queued <= self.window as usize;
+        if !fits || self.una != self.max || self.ended || !self.is_calm() {
+            return None;
+        }
+        if now >= self.spoke + self.rtt.timeout() {
+            self.congestion.restart();
+        }
+        let len = queued as u32;
+        if len > self.congestion.window() {
+            return None;
+        }
+        let seq = self.nxt;
+        let behind = seq.wrapping_add(len).wrapping_add(u32::from(self.closed));
+        self.rtt.sent(behind, now);
+        (self.nxt, self.max) = (behind, behind);
+        self.spoke = now;
+        self.timer = Some(now + self.rtt.timeout());
+        self.loss.tail = None;
+        self.time_tail(true, now);
+        Some(Chunk {
+            seq,
+            skip: 0,
+            len: queued,
+            push: true,
+            fin: self.closed,
+            again: false,
+        })
     }
 
     /// Where the next new segment begins, in bytes from the front of the queue.

@@ -14,8 +14,10 @@ use crate::cookie::Cookies;
 use crate::deadlines::{Deadlines, earlier};
 use crate::flows::FlowPage;
 use crate::host::Host;
+use crate::http::Memo;
 use crate::http::date::Date;
 use crate::internet::Fragments;
+use crate::link::Wire;
 use crate::order::Order;
 use crate::outbox::Blocks;
 use crate::pool::Pool;
@@ -119,10 +121,13 @@ impl Stack {
         };
         let full = |_| StackError::HeapExhausted;
         let mut context = Context::new(
-            config.mac,
-            usize::from(config.mtu),
-            config.tx_checksum_offload,
+            Wire::new(
+                config.mac,
+                usize::from(config.mtu),
+                config.tx_checksum_offload,
+            ),
             service(&config, site, application, &plan),
+            Memo::new(Memo::places(config.memory)).map_err(full)?,
             Blocks::new(plan.flows, plan.spare).map_err(full)?,
             // What smoltcp draws from this is seen in DHCP's transaction numbers alone.
             SipHasher13::new_with_key(sequence_key).hash(b"smoltcp"),
