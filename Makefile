@@ -105,7 +105,9 @@ deb: build ## target/quartz.deb
 	@qemu/install.sh deb target/quartz.deb
 
 .PHONY: release
-release: build ## target/release-VERSION: a tarball, a package, bills of materials, checksums; tried out
+release: ## target/release-VERSION: a tarball, a package, bills of materials, checksums; tried out
+	@cargo metadata --locked --format-version 1 >/dev/null
+	@$(MAKE) --no-print-directory build
 	@qemu/release.sh
 
 .PHONY: sbom

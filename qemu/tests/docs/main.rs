@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`links`] | lead somewhere |
 //! | [`words`], [`paths`] | commands, flags, targets of make and files exist |
+//! | [`console`] | the commands of the serial console exist |
 //! | [`blocks`] | code is what it says: it parses, compiles, is taken by what reads it |
 //! | [`tables`] | say what the sources say |
 //! | [`steps`] | commands that can be run are run |
@@ -13,6 +14,7 @@
 
 mod blocks;
 mod command;
+mod console;
 mod links;
 mod page;
 mod paths;
