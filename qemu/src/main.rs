@@ -2,12 +2,16 @@
 #![deny(unsafe_code)]
 
 use clap::Parser;
+use quartz::cli::help::with_tip;
 use quartz::cli::{Cli, Command, StatusArgs};
 use quartz::service;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        let runs = std::env::args_os().nth(1).is_some_and(|word| word == "run");
+        if runs { with_tip(error) } else { error }.exit()
+    });
     let ended = match &cli.command {
         Command::Pack(args) => quartz::pack::main(args),
         Command::Run(args) => quartz::run::main(args),

@@ -2,6 +2,7 @@
 //! examples, files, the guest's words, exit statuses.
 
 use crate::outcome;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use quartz_abi::words::WORDS;
 
 /// Columns of the text, unless a single word is longer.
@@ -185,6 +186,23 @@ pub fn text(command: &str) -> String {
     let sections = sections(command);
     let texts: Vec<String> = sections.iter().map(columns).collect();
     texts.join("\n")
+}
+
+/// Adds what would be right to what clap says of `quartz run SITE`: many a server takes it so.
+#[must_use]
+pub fn with_tip(mut error: Error) -> Error {
+    let site = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if !word.starts_with('-') => word.clone(),
+        _ => return error,
+    };
+    if error.kind() == ErrorKind::UnknownArgument {
+        let tip = format!("the site is named by --site: quartz run --site {site}");
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
 }
 
 fn columns(section: &Section) -> String {

@@ -35,7 +35,11 @@ fn wrong_words_are_told_with_what_would_be_right() {
         (&["run", "--accel=hvf"], &["hvf", "auto, kvm, tcg"]),
         (
             &["run", "site"],
-            &["unexpected argument 'site'", "Usage: quartz run"],
+            &[
+                "unexpected argument 'site'",
+                "quartz run --site site",
+                "Usage: quartz run",
+            ],
         ),
         (&["pack"], &["required", "<DIR|FILE>", "Usage: quartz pack"]),
         (
