@@ -92,6 +92,8 @@ pub struct VirtioNet<H: Hal, T: Transport> {
     runts: u64,
     stall: Stall,
     time: Time,
+    /// Frames received and sent when the last tick ended.
+    ticked: [u64; 2],
     polls_until: u64,
     recorder: fn(Event),
     address: fn(&'static [u8]) -> PhysAddr,
@@ -132,6 +134,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
             runts: 0,
             stall: Stall::default(),
             time: Time::default(),
+            ticked: [0; 2],
             polls_until: 0,
             recorder: |_| {},
             address: config.address,

@@ -11,6 +11,8 @@
 //! dead after seconds, and the next time after twice as long. It never sends anything, and never
 //! touches a ring.
 
+use crate::recovery::{QUIET_TICK_US, TICK_US};
+
 /// Silence after which a probe is wanted, while there was traffic just before.
 const SILENCE_US: u64 = 300_000;
 /// The longest time between probes of a quiet link.
@@ -227,6 +229,25 @@ impl Probe {
             };
         }
         verdict
+    }
+
+    /// Time until the next look is of use, after one at `now`.
+    pub fn pause(&self, now: u64) -> u64 {
+        let trusts = self.trust >= TRUSTED;
+        let presses = (trusts && self.unanswered > 0) || (!trusts && self.eager > 0);
+        if matches!(self.phase, Phase::Waiting { .. }) || presses {
+            return TICK_US;
+        }
+        let silence = self.last_received_us.max(self.last_probe_us) + self.patience_us;
+        let due = match trusts {
+            true => silence,
+            false => silence.min(self.last_probe_us + QUIET_US),
+        };
+        match due.saturating_sub(now) {
+            // Only a link that is down keeps a question that is due from being asked.
+            0 => QUIET_TICK_US,
+            left => left.clamp(TICK_US, QUIET_TICK_US),
+        }
     }
 
     fn answered(&mut self, target: Option<Target>) {

@@ -7,9 +7,13 @@ use crate::bringup::NetError;
 use crate::ledger::BadUsed;
 use core::fmt;
 
-/// A step of time is taken for this at most: a machine that was stopped for an hour has not seen
-/// its device do nothing for an hour.
-const LONGEST_STEP_US: u64 = 200_000;
+/// Time between two looks while something moves or is waited for.
+pub(crate) const TICK_US: u64 = 100_000;
+/// Time between two looks at rings on which nothing moves and from which nothing is due.
+pub(crate) const QUIET_TICK_US: u64 = 500_000;
+/// How late a look may come and still be taken for one in time. A step of time is counted up to
+/// that: a machine that was stopped for an hour has not seen its device do nothing for an hour.
+const LATE_US: u64 = 100_000;
 /// How long used entries lie unannounced, with interrupts asked for, before one counts as missed.
 const UNANNOUNCED_US: u64 = 150_000;
 /// How long the driver looks by itself after an interrupt was missed.
@@ -116,18 +120,36 @@ impl fmt::Display for GivenUp {
 impl core::error::Error for GivenUp {}
 
 /// Time as the ladder counts it: the kernel's, without what the machine slept through.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Time {
     last_us: Option<u64>,
     now_us: u64,
+    /// Time that was to pass until the next look.
+    pause_us: u64,
+}
+
+impl Default for Time {
+    fn default() -> Time {
+        Time {
+            last_us: None,
+            now_us: 0,
+            pause_us: TICK_US,
+        }
+    }
 }
 
 impl Time {
     /// Advances to the kernel's `now_us`. Time that runs backward stands still.
     pub fn advance(&mut self, now_us: u64) -> u64 {
         let last = self.last_us.replace(now_us).unwrap_or(now_us);
-        self.now_us += now_us.saturating_sub(last).min(LONGEST_STEP_US);
+        self.now_us += now_us.saturating_sub(last).min(self.pause_us + LATE_US);
         self.now_us
+    }
+
+    /// The next look is to come in `pause_us`.
+    pub fn pause(&mut self, pause_us: u64) -> u64 {
+        self.pause_us = pause_us;
+        pause_us
     }
 }
 
@@ -150,6 +172,11 @@ impl Announcement {
             self.missing_since = None;
         }
         overdue
+    }
+
+    /// Whether entries lay unannounced at the last look.
+    pub fn is_missed(&self) -> bool {
+        self.missing_since.is_some()
     }
 
     /// The driver looked by itself, or an interrupt came: whatever is missing now is another.

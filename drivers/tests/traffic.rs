@@ -1,7 +1,7 @@
 //! The driver on a device that behaves: frames in both directions, over every wrap, in both
 //! layouts and with both ways of suppressing notifications.
 
-use quartz_drivers::model::{Attributes, Rig, feature, live_regions};
+use quartz_drivers::model::{Attributes, Fault, Rig, Town, feature, live_regions};
 use quartz_drivers::{RxFrame, TransmitError};
 
 /// Each kind of device with its name.
@@ -435,4 +435,48 @@ fn memory_of_a_device_that_does_not_stop() {
     rig.host.inflict(Fault::ResetHangs);
     drop(rig);
     assert_eq!(live_regions(), before + 4);
+}
+
+#[test]
+fn a_quiet_ring_is_looked_at_seldom_and_a_busy_one_often() {
+    for (name, attributes) in devices() {
+        let mut town = Town::new(attributes, 64, 64).expect("the device is fine");
+        town.clients = false;
+        town.beats(50).expect("nothing is wrong");
+        let (ticks, probes) = (town.rig.ticks, town.probes());
+        town.beats(100).expect("nothing is wrong");
+        let ticks = town.rig.ticks - ticks;
+        assert!((20..=50).contains(&ticks), "{name}: {ticks} in ten seconds");
+        let probes = town.probes() - probes;
+        assert!((7..=10).contains(&probes), "{name}: {probes} questions");
+        town.clients = true;
+        let before = town.rig.ticks;
+        assert_eq!(town.beats(20), Ok(20), "{name}");
+        assert_eq!(town.rig.ticks - before, 20, "{name}");
+    }
+}
+
+#[test]
+fn a_lost_interrupt_on_a_quiet_ring_is_made_up_for_in_time() {
+    for (name, attributes) in devices() {
+        let mut town = Town::new(attributes, 64, 64).expect("the device is fine");
+        town.clients = false;
+        // Nor is there a reply whose interrupt would help.
+        town.asks_gateway = false;
+        town.beats(50).expect("nothing is wrong");
+        for _ in 0..12 {
+            // Whenever it comes between two ticks.
+            town.beats(7).expect("nothing is wrong");
+            let before = town.rig.net.rx_stats();
+            town.rig.host.inflict(Fault::Mute);
+            town.rig.host.deliver(&frame(3));
+            town.rig.host.heal();
+            let mut beats = 0;
+            while town.rig.net.rx_stats().harvested == before.harvested {
+                town.beat().expect("nothing is wrong");
+                beats += 1;
+            }
+            assert!(beats <= 8, "{name}: {beats} tenths of a second");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use x86_64::instructions::interrupts as cpu_interrupts;
 
 /// Frames taken in before the loop looks at timers and the console again.
 const BUDGET: usize = 64;
-/// Time between two looks at the invariants of the rings, in microseconds.
+/// Time between two looks at the invariants of the rings while frames come and go, in microseconds.
 const TICK_US: u64 = 100_000;
 
 /// Where in a TCP header its checksum lies (RFC 9293, 3.1).
@@ -208,7 +208,6 @@ impl Machine {
         self.nic.device.flush();
         let now_us = now.total_micros() as u64;
         if now_us >= self.next_tick_us {
-            self.next_tick_us = now_us + TICK_US;
             self.tick(now, now_us);
             console.due |= console.is_busy();
         }
@@ -221,7 +220,7 @@ impl Machine {
         frames == BUDGET || pending || console.due
     }
 
-    /// The slow look at everything.
+    /// The slow look at everything. The driver says when it wants the next.
     #[inline(never)]
     #[optimize(size)]
     fn tick(&mut self, now: Instant, now_us: u64) {
@@ -236,11 +235,16 @@ impl Machine {
             *due = now_us + *period;
             self.beat(now_us);
         }
+        self.next_tick_us = now_us + TICK_US;
         if self.deaf {
             return;
         }
-        if let Err(reason) = self.nic.device.tick(now_us) {
-            fail(ExitCode::RingGivenUp, &reason);
+        match self.nic.device.tick(now_us) {
+            Ok(pause) => self.next_tick_us = now_us + pause,
+            Err(reason) => fail(ExitCode::RingGivenUp, &reason),
+        }
+        if let Some((_, due)) = self.heartbeat {
+            self.next_tick_us = self.next_tick_us.min(due);
         }
         if self.nic.device.wants_probe() {
             self.stack.probe(&mut self.nic, now);
@@ -273,6 +277,9 @@ impl Machine {
             return;
         }
         let now_us = clock::now_us();
+        if self.next_tick_us > now_us + TICK_US && self.nic.device.has_moved() {
+            self.next_tick_us = now_us + TICK_US;
+        }
         let due = self
             .stack
             .deadline()

@@ -30,8 +30,8 @@ pub(crate) struct Wire {
     mac: [u8; 6],
     mtu: usize,
     offload: bool,
-    /// Takes the frames that do not fit the transmit ring.
-    sink: Box<[u8]>,
+    /// Where frames are written that smoltcp, or others that are not in a hurry, have to send.
+    desk: Box<[u8]>,
     /// How the segments that smoltcp writes now are numbered.
     pub numbering: Numbering,
     /// Bytes of the peer that smoltcp does not know of: what it acknowledges is so much further.
@@ -58,7 +58,7 @@ impl Wire {
             mac,
             mtu,
             offload,
-            sink: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
+            desk: vec![0; mtu + segment::ETHERNET].into_boxed_slice(),
             numbering: Numbering::Plain,
             skipped: 0,
             hold: false,
@@ -153,28 +153,35 @@ impl Wire {
         sent.is_some()
     }
 
-    /// Sends a frame that `fill` writes. `None`: the ring is full.
-    pub fn send<H: Host, R>(
+    /// Sends a frame that `fill` writes. False: the ring is full.
+    pub fn send<H: Host>(
         &mut self,
         host: &mut H,
         len: usize,
-        fill: impl FnOnce(&mut [u8]) -> R,
-    ) -> Option<R> {
-        let (numbering, skipped) = (&mut self.numbering, self.skipped);
-        let mut sent = None;
-        let result = host.transmit(&Outgoing::plain(len), |frame| {
-            let result = fill(frame);
-            sent = seal(frame, numbering, skipped);
-            result
-        });
-        if result.is_some() {
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        fill(&mut self.desk[..len]);
+        self.forward(host, len)
+    }
+
+    /// Sends the frame of `len` bytes on the desk. It is copied: what goes this way is short or
+    /// seldom, and the rest of the way is compiled once for all who write.
+    #[inline(never)]
+    fn forward<H: Host>(&mut self, host: &mut H, len: usize) -> bool {
+        if !host.can_transmit() {
+            return false;
+        }
+        let frame = &mut self.desk[..len];
+        let note = seal(frame, &mut self.numbering, self.skipped);
+        let sent = host.transmit(&Outgoing::plain(len), |bytes| bytes.copy_from_slice(frame));
+        if sent.is_some() {
             self.frames_out += 1;
             self.bytes_out += len as u64;
-            if sent.is_some() {
-                self.sent = sent;
+            if note.is_some() {
+                self.sent = note;
             }
         }
-        result
+        sent.is_some()
     }
 }
 
@@ -272,39 +279,29 @@ pub(crate) struct Transmit<'a, H> {
 
 impl<H: Host> TxToken for Transmit<'_, H> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let start = if self.to.is_some() && !self.wire.hold {
+            segment::ETHERNET
+        } else {
+            0
+        };
+        let (head, packet) = self.wire.desk[..start + len].split_at_mut(start);
+        let result = f(packet);
         if self.wire.hold {
-            let packet = &mut self.wire.sink[..len];
-            let result = f(packet);
             if let Some(tcp) = segment::held(packet) {
                 self.wire.numbering.outgoing(word(tcp, 4));
                 self.wire.sent = Some(note(tcp, self.wire.skipped));
             }
             return result;
         }
-        // `fill` is called at most once: by the host, or here if the host has no room.
-        let mut fill = Some(f);
-        let own = self.wire.mac;
-        let sent = match self.to {
-            None => self
-                .wire
-                .send(self.host, len, |frame| fill.take().map(|fill| fill(frame))),
-            Some(to) => self.wire.send(self.host, segment::ETHERNET + len, |frame| {
-                let (head, packet) = frame.split_at_mut(segment::ETHERNET);
-                let result = fill.take().map(|fill| fill(packet));
-                head[..6].copy_from_slice(&to);
-                head[6..12].copy_from_slice(&own);
-                head[12..].copy_from_slice(segment::ether_type(packet));
-                result
-            }),
-        };
-        if let Some(Some(result)) = sent {
-            return result;
+        if let Some(to) = self.to {
+            head[..6].copy_from_slice(&to);
+            head[6..12].copy_from_slice(&self.wire.mac);
+            head[12..].copy_from_slice(segment::ether_type(packet));
         }
-        self.wire.ring_full += 1;
-        match fill.take() {
-            Some(fill) => fill(&mut self.wire.sink[..len]),
-            None => unreachable!("a host that has no room does not call `fill`"),
+        if !self.wire.forward(self.host, start + len) {
+            self.wire.ring_full += 1;
         }
+        result
     }
 }
 

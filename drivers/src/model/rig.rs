@@ -46,6 +46,10 @@ pub struct Rig {
     pub line: &'static InterruptLine,
     /// The time, in microseconds.
     pub now: u64,
+    /// When the driver wants its next tick.
+    next_tick: u64,
+    /// Ticks so far.
+    pub ticks: u64,
 }
 
 impl Rig {
@@ -81,6 +85,8 @@ impl Rig {
             host,
             line,
             now: 0,
+            next_tick: 0,
+            ticks: 0,
         })
     }
 
@@ -131,7 +137,26 @@ impl Rig {
     /// The driver gave the device up.
     pub fn tick(&mut self) -> Result<(), GivenUp> {
         self.now += TICK_US;
-        self.net.tick(self.now)
+        while !self.is_tick_due() {
+            self.now += TICK_US;
+        }
+        self.tick_now()
+    }
+
+    /// Whether the kernel would tick now.
+    #[must_use]
+    pub fn is_tick_due(&self) -> bool {
+        self.now >= self.next_tick || self.net.has_moved()
+    }
+
+    /// Ticks.
+    ///
+    /// # Errors
+    /// The driver gave the device up.
+    pub fn tick_now(&mut self) -> Result<(), GivenUp> {
+        self.ticks += 1;
+        self.next_tick = self.now + self.net.tick(self.now)?;
+        Ok(())
     }
 
     /// Sends one frame, which must be taken.

@@ -117,7 +117,10 @@ impl Town {
 
     fn tick(&mut self) -> Result<(), GivenUp> {
         self.rig.now += TICK_US;
-        self.rig.net.tick(self.rig.now)?;
+        if !self.rig.is_tick_due() {
+            return Ok(());
+        }
+        self.rig.tick_now()?;
         if self.asks_gateway && self.rig.net.wants_probe() {
             let mut request = [0xff; 42];
             request[12..14].copy_from_slice(&ARP);

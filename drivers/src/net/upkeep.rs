@@ -4,19 +4,21 @@ use super::VirtioNet;
 use crate::bringup::{self, NetError, Session, Standing};
 use crate::probe::{Verdict, View};
 use crate::queue::Direction;
-use crate::recovery::{Cause, DISTRUST_US, GivenUp, Stalled};
+use crate::recovery::{Cause, DISTRUST_US, GivenUp, Stalled, TICK_US};
 use quartz_abi::EventKind;
 use virtio_drivers::Hal;
 use virtio_drivers::transport::Transport;
 
 impl<H: Hal, T: Transport> VirtioNet<H, T> {
-    /// The slow look at everything, about ten times a second, at `now_us` microseconds since
-    /// boot: checks the invariants, notifies again, resets the device.
+    /// The slow look at everything, at `now_us` microseconds since boot: checks the invariants,
+    /// notifies again, resets the device. Says in how many microseconds the next is wanted: ten
+    /// times a second, or twice when nothing [moves](Self::has_moved) and nothing is waited for.
     ///
     /// # Errors
     /// The device cannot be brought back; calling again says the same.
-    pub fn tick(&mut self, now_us: u64) -> Result<(), GivenUp> {
+    pub fn tick(&mut self, now_us: u64) -> Result<u64, GivenUp> {
         let now = self.time.advance(now_us);
+        let moved = self.has_moved();
         if !self.ladder.is_down() {
             self.look();
             self.check_device();
@@ -28,12 +30,14 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
             self.check_transmission(now, link_up);
             self.check_reception(now, link_up);
         }
-        let carried = [self.rx.harvested(), self.tx.harvested()];
-        match self.ladder.due(now, carried) {
-            Ok(None) => Ok(()),
+        match self.ladder.due(now, self.carried()) {
+            Ok(None) => {
+                let pause = self.pause(now, moved);
+                Ok(self.time.pause(pause))
+            }
             Ok(Some((cause, attempt))) => {
                 self.reset(cause, attempt);
-                Ok(())
+                Ok(self.time.pause(TICK_US))
             }
             Err(given_up) => {
                 if self.ladder.ends_now() {
@@ -42,6 +46,28 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
                 }
                 Err(given_up)
             }
+        }
+    }
+
+    /// Whether a frame came or went since the last tick, or lies with the device: then the next
+    /// tick is wanted a tenth of a second from now at the latest.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.carried() != self.ticked || self.tx.gap() > 0
+    }
+
+    /// Frames ever received and ever sent.
+    fn carried(&self) -> [u64; 2] {
+        [self.rx.harvested(), self.tx.harvested()]
+    }
+
+    fn pause(&mut self, now: u64, moved: bool) -> u64 {
+        self.ticked = self.carried();
+        let waits = self.ladder.is_down() || self.polls || self.announcement.is_missed();
+        if moved || waits || self.has_moved() {
+            TICK_US
+        } else {
+            self.probe.pause(now)
         }
     }
 

@@ -73,14 +73,11 @@ fn arp<H: Host>(
         ethertype: EthernetProtocol::Arp,
     };
     let len = ethernet.buffer_len() + arp.buffer_len();
-    context
-        .wire
-        .send(host, len, |frame| {
-            let mut frame = EthernetFrame::new_unchecked(frame);
-            ethernet.emit(&mut frame);
-            arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
-        })
-        .is_some()
+    context.wire.send(host, len, |frame| {
+        let mut frame = EthernetFrame::new_unchecked(frame);
+        ethernet.emit(&mut frame);
+        arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+    })
 }
 
 /// Tells our IPv6 address: to `to`, or to all hosts (RFC 4861, 7.2.4 and 7.2.6). Whether there was
@@ -165,19 +162,16 @@ fn neighbor_discovery<H: Host>(
         ethertype: EthernetProtocol::Ipv6,
     };
     let len = ethernet.buffer_len() + ip.buffer_len() + icmp.buffer_len();
-    context
-        .wire
-        .send(host, len, |frame| {
-            let mut frame = EthernetFrame::new_unchecked(frame);
-            ethernet.emit(&mut frame);
-            let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
-            ip.emit(&mut packet);
-            icmp.emit(
-                &ip.src_addr,
-                &ip.dst_addr,
-                &mut Icmpv6Packet::new_unchecked(packet.payload_mut()),
-                &ChecksumCapabilities::default(),
-            );
-        })
-        .is_some()
+    context.wire.send(host, len, |frame| {
+        let mut frame = EthernetFrame::new_unchecked(frame);
+        ethernet.emit(&mut frame);
+        let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
+        ip.emit(&mut packet);
+        icmp.emit(
+            &ip.src_addr,
+            &ip.dst_addr,
+            &mut Icmpv6Packet::new_unchecked(packet.payload_mut()),
+            &ChecksumCapabilities::default(),
+        );
+    })
 }

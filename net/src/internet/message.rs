@@ -118,8 +118,8 @@ fn one<H: Host>(
             }
         }
     });
-    if sent.is_none() {
+    if !sent {
         wire.ring_full += 1;
     }
-    sent.is_some()
+    sent
 }
