@@ -6,9 +6,10 @@ NET ?= user
 MEM ?= 64M
 ACCEL ?= auto
 APPEND ?=
+GDB ?= target/gdb.sock
 
 # Handed to the commands through the environment: no name needs quoting twice.
-export SITE PORT NET MEM ACCEL APPEND
+export SITE PORT NET MEM ACCEL APPEND GDB
 # The kernel and the tool find each other in target/.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
@@ -43,6 +44,7 @@ kernel: setup ## target/quartz-unikernel.elf, and .debug with the symbols
 example: setup tool ## target/quartz-live.elf: the example application; make example-run shows it
 	@RUSTC_BOOTSTRAP=1 cargo example
 	@objcopy --strip-all target/x86_64-quartz/kernel/quartz-live target/quartz-live.elf
+	@cp target/x86_64-quartz/kernel/quartz-live target/quartz-live.debug
 
 .PHONY: example-run
 example-run: example ## serve the live page on 127.0.0.1:PORT until Ctrl-C
@@ -57,6 +59,12 @@ tool: setup
 run: kernel tool ## serve SITE (default: the demo) on 127.0.0.1:PORT until Ctrl-C
 	@exec target/release/quartz run $${SITE:+--site "$$SITE"} --port "$$PORT" --net "$$NET" \
 		--mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND"
+
+.PHONY: debug
+debug: kernel tool ## the same, stopped until gdb lets it run; GDB: socket or port (default: target/gdb.sock)
+	@qemu/setup.sh debug
+	@exec target/release/quartz run --debug="$$GDB" $${SITE:+--site "$$SITE"} --port "$$PORT" \
+		--net "$$NET" --mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND"
 
 .PHONY: test
 test: ## every test, with one summary

@@ -28,10 +28,14 @@ fish=/usr/share/fish/vendor_completions.d/quartz.fish
 # Every file, below a directory.
 lay_out() {
     local to=$1 unit shell
-    [ -e "$quartz" ] && [ -e target/quartz-unikernel.elf ] || fail 'not built: run `make build` first'
+    [ -e "$quartz" ] && [ -e target/quartz-unikernel.elf ] && [ -e target/quartz-unikernel.debug ] || fail 'not built: run `make build` first'
     install -d -m 755 "$to/etc/quartz"
     install -D -m 755 -s "$quartz" "$to/usr/bin/quartz"
     install -D -m 644 target/quartz-unikernel.elf "$to/usr/lib/quartz/quartz-unikernel.elf"
+    # For the names in backtraces, and for gdb.
+    objcopy --compress-debug-sections=zlib target/quartz-unikernel.debug "$to/usr/lib/quartz/quartz-unikernel.debug"
+    chmod 644 "$to/usr/lib/quartz/quartz-unikernel.debug"
+    install -D -m 644 qemu/gdb/quartz.py "$to/usr/lib/quartz/quartz.py"
     for unit in "${units[@]}"; do
         install -D -m 644 "qemu/systemd/$unit" "$to/usr/lib/systemd/system/$unit"
     done
@@ -88,7 +92,8 @@ deb)
     # No address is published; who publishes the package sets his own.
     maintainer=${MAINTAINER:-The Quartz founders <quartz@localhost>}
     doc=$folder/usr/share/doc/quartz
-    qemu/notices.sh | gzip -9n >"$doc/THIRD-PARTY.gz"
+    qemu/notices.sh "$doc"
+    gzip -9n "$doc"/THIRD-PARTY*
     gzip -9n <CHANGELOG.md >"$doc/CHANGELOG.md.gz"
     printf 'quartz (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz says what is new.\n\n -- %s  %s\n' \
         "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"

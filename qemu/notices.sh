@@ -1,9 +1,21 @@
 #!/bin/bash
-# Prints the licences of every crate that is linked into the tool and the kernel, as their authors ask
-# of whoever gives binaries away.
+# Writes the licences of every crate that is linked into the tool and the kernel, and those of Rust's own
+# library, as their authors ask of whoever gives binaries away.
+#
+#   qemu/notices.sh FOLDER     THIRD-PARTY and THIRD-PARTY-rust.html
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+folder=${1:?usage: qemu/notices.sh FOLDER}
+# The compiler brings them.
+library=$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html
+if [ -e "$library" ]; then
+    install -m 644 "$library" "$folder/THIRD-PARTY-rust.html"
+else
+    printf 'quartz: note: this compiler has no %s\n' "$library" >&2
+fi
+
+exec >"$folder/THIRD-PARTY"
 printf 'What Quartz is built of beside its own sources, and under which licences.\n'
 sources=("${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/)
 {

@@ -50,7 +50,7 @@ bills() {
 # Everything that goes into the tarball, in a folder. The kernel lies where the command looks first.
 top=$stage/$name
 install -D -m 755 -s "$quartz" "$top/bin/quartz"
-install -m 644 $kernel.elf $kernel.debug "$top"
+install -m 644 $kernel.elf $kernel.debug qemu/gdb/quartz.py "$top"
 "$quartz" manual "$top/share/man" --date "$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)"
 mkdir -p "$top/share/completions" "$top/share/systemd" "$top/docs"
 for shell in bash zsh fish; do
@@ -60,7 +60,7 @@ install -m 644 qemu/systemd/*.service qemu/systemd/*.socket qemu/systemd/example
 install -m 755 qemu/systemd/quartz-generator "$top/share/systemd"
 cp -R docs/. "$top/docs"
 install -m 644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE "$top"
-qemu/notices.sh >"$top/THIRD-PARTY"
+qemu/notices.sh "$top"
 if [ "${QUICK:-}" != 1 ]; then
     bills "$stage/bills"
     install -m 644 "$stage"/bills/*.cdx.json "$top"

@@ -2,6 +2,7 @@
 # Installs what is missing, and says so in one line; quiet and instant when nothing is.
 #
 #   qemu/setup.sh run     what building and running take: a linker, QEMU, the Rust sources
+#   qemu/setup.sh debug   and the debugger
 #   qemu/setup.sh bench   and what the benchmark drives the guests with, and its peers
 #   qemu/setup.sh test    and what the tests drive the guest with: clients, a browser, a real site
 #
@@ -25,6 +26,9 @@ has cc && has objcopy && has addr2line || missing+=(build-essential)
 has qemu-system-x86_64 || missing+=(qemu-system-x86)
 case $mode in
 run) ;;
+debug)
+    has gdb || missing+=(gdb)
+    ;;
 bench)
     has wrk || missing+=(wrk)
     PATH="$PATH:/usr/sbin:/sbin" has ip || missing+=(iproute2)
@@ -45,6 +49,7 @@ test)
     has mandoc || missing+=(mandoc)
     has zsh || missing+=(zsh)
     has fish || missing+=(fish)
+    has gdb || missing+=(gdb)
     python=/usr/bin/python3
     "$python" -c 'import requests' 2>/dev/null || missing+=(python3-requests)
     "$python" -c 'import httpx' 2>/dev/null || missing+=(python3-httpx)
@@ -54,7 +59,7 @@ test)
         PATH="$PATH:/usr/sbin:/sbin" has debootstrap || missing+=(debootstrap)
     fi
     ;;
-*) fail "unknown mode '$mode': run, bench or test" ;;
+*) fail "unknown mode '$mode': run, debug, bench or test" ;;
 esac
 
 # What is unpacked: package and a file of it, unless that is there, installed or unpacked earlier.

@@ -4,17 +4,20 @@
 //! may record between two words of the main loop, and a reader may look at any time.
 
 use crate::arch::clock;
+use crate::memory::layout;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use quartz_abi::blackbox::{
     CAPACITY, EVENT_WORDS, FAILURE_TEXT, HEADER_WORDS, MAGIC, Record, VERSION, WORDS, ring_words,
     word,
 };
-use quartz_abi::{Event, EventKind, ExitCode, RingStats};
+use quartz_abi::{BuildId, Event, EventKind, ExitCode, RingStats};
 
 #[repr(C, align(4096))]
 struct Words([AtomicU64; WORDS]);
 
+/// Its name is for debuggers, which find it by that.
+#[unsafe(export_name = "quartz_black_box")]
 static BOX: Words = Words([const { AtomicU64::new(0) }; WORDS]);
 
 fn set(at: usize, value: u64) {
@@ -23,6 +26,10 @@ fn set(at: usize, value: u64) {
 
 /// Opens the box. The magic number comes last: a box that is found is whole.
 pub fn init(wall_clock: Option<u64>) {
+    let build = layout::build_id().map_or([0; 2], BuildId::words);
+    for (offset, value) in build.into_iter().enumerate() {
+        set(word::BUILD + offset, value);
+    }
     set(word::VERSION, VERSION);
     set(word::CAPACITY, CAPACITY as u64);
     set(word::WALL_CLOCK, wall_clock.unwrap_or(0));

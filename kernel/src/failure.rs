@@ -13,6 +13,7 @@ use core::fmt::{Display, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use quartz_abi::ExitCode;
+use quartz_abi::build::LABEL;
 
 /// Most frames that a backtrace shows.
 const MAX_FRAMES: usize = 32;
@@ -37,6 +38,9 @@ pub fn report(
     // Writing to the port cannot fail: what it does not take in time is lost.
     let _ = writeln!(out, "\nFATAL: {headline}");
     let _ = write!(out, "{details}");
+    if let Some(build) = layout::build_id() {
+        let _ = writeln!(out, "{LABEL}{build}");
+    }
     let _ = writeln!(out, "backtrace (innermost first):");
     let _ = writeln!(out, "  #0 {rip:#018x}");
     for (depth, address) in Backtrace::from(rbp).take(MAX_FRAMES).enumerate() {

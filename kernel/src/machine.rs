@@ -10,6 +10,8 @@ use crate::memory::dma::KernelHal;
 use crate::memory::heap;
 use crate::tap::Tap;
 use core::fmt::Write;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use quartz_abi::blackbox::NO_QUEUE;
 use quartz_abi::cmdline::Fault;
 use quartz_abi::{CommandLine, Event, EventKind, ExitCode, Heartbeat, RingStats};
@@ -39,6 +41,11 @@ pub struct Board {
     /// The network device's pin on its I/O APIC.
     pub pin: u32,
 }
+
+/// Where the machine lies once it runs, for debuggers, which find it by the name of the symbol.
+#[used]
+#[unsafe(export_name = "quartz_machine")]
+static RUNNING: AtomicPtr<Machine> = AtomicPtr::new(ptr::null_mut());
 
 /// Everything that the loop turns.
 pub struct Machine {
@@ -168,6 +175,7 @@ impl Machine {
 
     /// Serves until there is a reason to stop.
     pub fn run(mut self) -> ! {
+        RUNNING.store(&raw mut self, Relaxed);
         blackbox::record(Event {
             kind: EventKind::Boot,
             queue: NO_QUEUE,

@@ -147,9 +147,12 @@ pub fn report(found: &BlackBox<'_>, events: usize) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(text, "verdict: {}", verdict(found));
+    let build = found
+        .build()
+        .map_or_else(String::new, |build| format!(" build {build}"));
     let _ = writeln!(
         text,
-        "Quartz {}, last look at the rings {:.6} s after boot, {} events since boot",
+        "Quartz {}{build}, last look at the rings {:.6} s after boot, {} events since boot",
         clean(found.kernel_version()),
         found.last_look_us() as f64 / 1e6,
         found.written()

@@ -2,6 +2,7 @@
 //! page and the completions.
 
 use crate::accelerator::Wanted;
+use crate::debugger;
 use crate::memory::Memory;
 use crate::network::Network;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -86,6 +87,13 @@ pub enum Command {
     /// everything stays as it was, the configuration too.
     #[command(after_long_help = help::text("upgrade"))]
     Upgrade(UpgradeArgs),
+    /// Watch a guest: rates, rings, memory, connections, refreshed each second
+    ///
+    /// GUEST is the name of a service, or the address of any guest's admin port, as `quartz run`
+    /// prints it. A guest that stops answering stays on the screen with its last figures, and for
+    /// how long it has not answered.
+    #[command(after_long_help = help::text("top"))]
+    Top(TopArgs),
     /// Show what a guest says on its serial console, and type to it
     #[command(after_long_help = help::text("console"))]
     Console(ConsoleArgs),
@@ -180,6 +188,20 @@ pub struct UpgradeArgs {
     /// The new site: a directory or an image
     #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath, group = "what")]
     pub site: Option<PathBuf>,
+}
+
+/// What `quartz top` takes.
+#[derive(Args, Debug)]
+pub struct TopArgs {
+    /// A guest's name, or the address of its admin port: http://HOST:PORT
+    #[arg(value_name = "GUEST")]
+    pub guest: String,
+    /// Print one screen as text, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Print a line of JSON each second, until the reader goes away; with --once a single one
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `quartz console` takes.
@@ -286,13 +308,21 @@ pub struct RunArgs {
         allow_hyphen_values = true
     )]
     pub append: String,
-    /// Port of 127.0.0.1 that leads to the guest's admin port; 0 takes a free one
+    /// Port of 127.0.0.1 that leads to the guest's admin port [default: a free one]
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub admin_port: Option<u16>,
     /// Seconds that the guest has for its first answer
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub answer_within: u64,
+    /// Start the guest stopped, and let gdb attach to it
+    ///
+    /// At a port of 127.0.0.1 (0 takes a free one), at a socket with this path, or without a value
+    /// at a socket that only this user reaches. The command to attach is printed; the guest runs
+    /// when gdb lets it. There is no limit to how long it may take to answer.
+    #[arg(long, value_name = "PORT|SOCKET", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "")]
+    pub debug: Option<debugger::Wanted>,
     /// The QEMU program [default: qemu-system-x86_64 on the search path]
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::CommandName)]
     pub qemu: Option<PathBuf>,

@@ -13,8 +13,11 @@
 //! | [`soak`] | load for a long time, and a verdict |
 //! | [`mod@bench`] | speed and cost, beside the peers' |
 //! | [`autopsy`] | what a black box tells |
+//! | [`backtrace`], [`symbols`] | where the kernel was, in names |
+//! | [`debugger`] | the way for gdb into a guest |
 //! | [`verdict`] | the incident signatures |
 //! | [`supervise`], [`forward`] | a guest as a service: its supervisor, and who holds its connections |
+//! | [`top`] | a guest's figures on a terminal |
 //! | [`service`], [`generate`], [`ended`] | the operator's commands for services, and systemd's |
 //!
 //! | a guest | is made of |
@@ -31,8 +34,10 @@
 pub mod accelerator;
 pub mod append;
 pub mod autopsy;
+pub mod backtrace;
 pub mod bench;
 pub mod cli;
+pub mod debugger;
 pub mod ended;
 pub mod error;
 pub mod forward;
@@ -58,6 +63,8 @@ pub mod site;
 pub mod soak;
 pub mod spawn;
 pub mod supervise;
+pub mod symbols;
+pub mod top;
 pub mod verdict;
 
 pub use error::Error;

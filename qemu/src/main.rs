@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Restart(args) => service::systemctl("restart", args),
         Command::Reload(args) => service::reload(args),
         Command::Upgrade(args) => service::upgrade(args),
+        Command::Top(args) => quartz::top::main(args),
         Command::Console(args) => service::console(args),
         Command::Supervise(args) => quartz::supervise::main(args),
         Command::Forward(args) => quartz::forward::main(args),

@@ -2,7 +2,9 @@
 
 use crate::accelerator;
 use crate::append;
+use crate::backtrace::Backtrace;
 use crate::cli::RunArgs;
+use crate::debugger::Stub;
 use crate::error::Error;
 use crate::guest::{Ending, Guest, Means, Patience};
 use crate::http;
@@ -18,6 +20,7 @@ use crate::signals::{Signals, wait_any};
 use crate::site::Site;
 use quartz_abi::ExitCode;
 use quartz_abi::cmdline::{CommandLine, Ipv4Setup};
+use serde_json::Value;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsFd;
@@ -36,6 +39,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Memory besides kernel and site that a suggestion leaves for rings and connections. What a guest
 /// really needs it says itself.
 const COMFORT: u64 = 4 << 20;
+/// How long a guest under a debugger may take to its first answer.
+const FOR_A_PERSON: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long QEMU may take to say whether the guest runs.
+const QUESTION: Duration = Duration::from_secs(1);
 /// Lines of the serial log that an error shows.
 const SHOWN: usize = 8;
 
@@ -47,6 +54,13 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
     let mut plan = Plan::of(args)?;
     let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
     let mut guest = Guest::start(&plan.machine, true)?;
+    if let Some(stub) = &plan.stub {
+        outcome::say(&format_args!(
+            "the guest waits for a debugger to let it run; from another terminal:\n  {}\n\
+             there: hbreak kernel_main, continue; `help quartz` lists what it knows of the kernel",
+            stub.command(&plan.machine.kernel)
+        ));
+    }
     let mut served = serve(&mut guest, &plan, &signals);
     loop {
         if served.is_err() && plan.machine.sandbox && has_no_sandbox(&guest) {
@@ -65,7 +79,7 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
         let _ = guest.kill();
         return Err(error);
     }
-    stop(&mut guest, &signals)
+    stop(&mut guest, &plan, &signals)
 }
 
 /// Whether the guest ended to be started again.
@@ -97,9 +111,12 @@ struct Plan {
     target: Target,
     /// Ports of the host that QEMU will listen on.
     ports: Vec<u16>,
+    /// Port of the admin endpoints, at the address of the site.
     admin: Option<u16>,
     /// How long the first answer may take.
     patience: Duration,
+    /// Where a debugger attaches.
+    stub: Option<Stub>,
 }
 
 impl Plan {
@@ -121,11 +138,23 @@ impl Plan {
         machine.site = site.map(Arc::new);
         machine.attachment = attachment;
         machine.append = args.append.clone();
+        let stub = args.debug.as_ref().map(Stub::new).transpose()?;
+        let patience = match &stub {
+            Some(stub) => {
+                machine.extra.extend(stub.arguments());
+                // A person may think for a while.
+                FOR_A_PERSON
+            }
+            None => Duration::from_secs(args.answer_within),
+        };
         Ok(Plan {
             machine,
             target,
-            patience: Duration::from_secs(args.answer_within),
-            admin: ports.get(1).copied(),
+            patience,
+            stub,
+            admin: line
+                .admin
+                .map(|admin| ports.get(1).copied().unwrap_or(admin)),
             ports,
         })
     }
@@ -146,16 +175,14 @@ fn attach(args: &RunArgs, line: &CommandLine) -> Result<(Attachment, Target, Vec
                 host: port::free(args.port)?,
                 guest: SocketAddrV4::new(guest, line.port),
             }];
-            if let Some(admin_port) = args.admin_port {
-                let Some(admin) = line.admin else {
-                    let text =
-                        "--admin-port needs the guest's admin port, which `admin=off` turns off";
-                    return Err(Error::Append(text.into()));
-                };
+            if let Some(admin) = line.admin {
                 forwards.push(Forward {
-                    host: port::free(admin_port)?,
+                    host: port::free(args.admin_port.unwrap_or(0))?,
                     guest: SocketAddrV4::new(guest, admin),
                 });
+            } else if args.admin_port.is_some() {
+                let text = "--admin-port needs the guest's admin port, which `admin=off` turns off";
+                return Err(Error::Append(text.into()));
             }
             let ports: Vec<u16> = forwards.iter().map(|forward| forward.host).collect();
             let target = Target::At(SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0])));
@@ -239,17 +266,30 @@ fn announce(address: SocketAddr, plan: &Plan, after: Duration) {
         "first answer after {ms} ms, on {accelerator}"
     ));
     if let Some(port) = plan.admin {
-        outcome::say(&format_args!("admin endpoints on http://127.0.0.1:{port}/"));
+        let admin = format_args!("http://{}:{port}", address.ip());
+        outcome::say(&format_args!(
+            "look inside: {admin}/ in a browser, or `quartz top {admin}`"
+        ));
     }
 }
 
 /// Lets the guest drain, or stops it harder, and judges how it ended.
-fn stop(guest: &mut Guest, signals: &Signals) -> Result<(), Error> {
+fn stop(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error> {
     signals.take();
+    let mut patience = Patience::default();
     if guest.wait(Instant::now())?.is_none() {
-        outcome::say(&"stopping: the guest finishes what it is answering (Ctrl-C again: at once)");
+        if plan.stub.is_some() && stands(guest) {
+            // A guest that a debugger holds cannot drain.
+            patience.drain = Duration::ZERO;
+        } else {
+            outcome::say(
+                &"stopping: the guest finishes what it is answering (Ctrl-C again: at once)",
+            );
+        }
     }
-    match guest.stop(Patience::default(), Some(signals))? {
+    let stopped = guest.stop(patience, Some(signals))?;
+    name_backtrace(guest, plan);
+    match stopped {
         (Ending::Code(ExitCode::CleanStop), _) => {
             outcome::say(&ExitCode::CleanStop);
             Ok(())
@@ -260,7 +300,27 @@ fn stop(guest: &mut Guest, signals: &Signals) -> Result<(), Error> {
                 advice: String::new(),
             })
         }
+        (Ending::Qemu(0), Means::Quit) if patience.drain.is_zero() => Ok(()),
         (_, means) => Err(Error::Forced(means.name())),
+    }
+}
+
+/// Whether the guest's processor stands still.
+fn stands(guest: &mut Guest) -> bool {
+    let deadline = Instant::now() + QUESTION;
+    let status = guest
+        .monitor()
+        .execute("query-status", Value::Null, deadline);
+    status.is_ok_and(|status| status["running"] == false)
+}
+
+/// Prints the functions of the backtrace that the guest has left, if it has.
+fn name_backtrace(guest: &Guest, plan: &Plan) {
+    if let Some(found) = Backtrace::find(&guest.journal().since(0)) {
+        match found.named(&plan.machine.kernel) {
+            Ok(names) => outcome::say(&format_args!("where it was:\n{}", names.trim_end())),
+            Err(error) => outcome::say(&error),
+        }
     }
 }
 
@@ -279,6 +339,7 @@ fn no_answer(guest: &Guest, patience: Duration) -> Error {
 
 /// What an unasked end means, from the guest's code and from what QEMU complained about.
 fn explain(guest: &Guest, plan: &Plan, ending: Ending) -> Error {
+    name_backtrace(guest, plan);
     let complaints = guest.complaints().since(0);
     if ending == Ending::Qemu(1) {
         for complaint in &complaints {

@@ -61,7 +61,11 @@ fn exists(name: &str) -> Result<(), Error> {
     )))
 }
 
-fn request(name: &str, request: &Request, patience: Duration) -> Result<Value, Error> {
+/// Asks a guest's supervisor.
+///
+/// # Errors
+/// There is none, or it refuses.
+pub(crate) fn request(name: &str, request: &Request, patience: Duration) -> Result<Value, Error> {
     check_name(name)?;
     let places = Places::of(name);
     let answer = match ask(&places.control(), request, patience) {

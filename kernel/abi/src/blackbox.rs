@@ -19,12 +19,13 @@
 //! | 44–57 | receive ring: the fields of [`RingStats`] in order, a word each |
 //! | 58–71 | transmit ring, likewise |
 //! | 72–77 | physical addresses: descriptors, driver area, device area of the receive ring, then of the transmit ring |
-//! | 78–79 | zero |
+//! | 78–79 | build id of the kernel (zero: unknown) |
 //! | 80… | events of [`EVENT_WORDS`] words each |
 //!
 //! An event is: time in microseconds since boot; kind (bits 0–15), queue (bits 16–31) and count
 //! (bits 32–63); two words whose meaning the kind gives (see [`EventKind`]).
 
+use crate::build::BuildId;
 use crate::exit::ExitCode;
 use crate::ring::RingStats;
 use core::fmt;
@@ -74,6 +75,8 @@ pub mod word {
     pub const TX: usize = 58;
     /// Addresses of both rings.
     pub const ADDRESSES: usize = 72;
+    /// Build id of the kernel.
+    pub const BUILD: usize = 78;
 }
 
 /// Words of one ring's figures.
@@ -310,6 +313,12 @@ impl<'a> BlackBox<'a> {
         let field = &self.bytes[word::KERNEL * 8..word::RX * 8];
         let len = field.iter().position(|b| *b == 0).unwrap_or(field.len());
         text(&field[..len])
+    }
+
+    /// Which build of the kernel it is.
+    #[must_use]
+    pub fn build(&self) -> Option<BuildId> {
+        BuildId::from_words([self.word(word::BUILD), self.word(word::BUILD + 1)])
     }
 
     /// The receive ring's figures.

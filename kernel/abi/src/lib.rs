@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod blackbox;
+pub mod build;
 pub mod cmdline;
 pub mod exit;
 pub mod heartbeat;
@@ -19,6 +20,7 @@ pub mod site;
 pub mod words;
 
 pub use blackbox::{BlackBox, BlackBoxError, Event, EventKind};
+pub use build::BuildId;
 pub use cmdline::{CommandLine, CommandLineError};
 pub use exit::ExitCode;
 pub use heartbeat::Heartbeat;

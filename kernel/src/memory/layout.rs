@@ -3,6 +3,8 @@
 use super::PAGE;
 use core::arch::global_asm;
 use core::ops::Range;
+use core::slice;
+use quartz_abi::BuildId;
 
 /// Bytes of the stack that the kernel runs on.
 const MAIN_LEN: u64 = 128 * 1024;
@@ -43,6 +45,8 @@ unsafe extern "C" {
     static __text_end: u8;
     static __rodata_start: u8;
     static __rodata_end: u8;
+    static __build_id_start: u8;
+    static __build_id_end: u8;
     static __data_start: u8;
     static stack_main: u8;
     static stack_page_fault: u8;
@@ -73,6 +77,14 @@ pub fn rodata() -> Range<u64> {
 /// Data, zeroed data and stacks: readable and writable.
 pub fn data() -> Range<u64> {
     address(&raw const __data_start)..image().end
+}
+
+/// Which build this is; `None` if the linker made no id.
+pub fn build_id() -> Option<BuildId> {
+    let start = &raw const __build_id_start;
+    let len = address(&raw const __build_id_end) - address(start);
+    // SAFETY: the linker script puts these symbols around the notes, which are constants.
+    BuildId::from_note(unsafe { slice::from_raw_parts(start, len as usize) })
 }
 
 /// A stack: its name and its usable bytes. The page below is its guard.

@@ -11,7 +11,7 @@ use super::wrk::Run;
 use crate::cli::ProfileArgs;
 use crate::error::Error;
 use crate::http::Client;
-use addr2line::Loader;
+use crate::symbols::{Frame, Symbols};
 use inferno::flamegraph;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -99,34 +99,32 @@ fn ask(guest: &Running, args: &ProfileArgs, requests: u64) -> Result<u64, Error>
 }
 
 /// Finds the functions of each address.
-fn resolve(symbols: &Path, counts: impl Iterator<Item = (u64, u64)>) -> Result<Stacks, BenchError> {
-    let unreadable = |error: String| BenchError::Symbols(symbols.to_owned(), error);
-    let loader = Loader::new(symbols).map_err(|error| unreadable(error.to_string()))?;
+fn resolve(path: &Path, counts: impl Iterator<Item = (u64, u64)>) -> Result<Stacks, BenchError> {
+    let symbols = Symbols::open(path.to_owned())
+        .map_err(|error| BenchError::Symbols(path.to_owned(), error.to_string()))?;
     let mut stacks = Stacks::new();
     for (address, count) in counts {
-        let mut stack = Vec::new();
-        let mut frames = loader
-            .find_frames(address)
-            .map_err(|error| unreadable(error.to_string()))?;
-        while let Ok(Some(frame)) = frames.next() {
-            if let Some(function) = &frame.function
-                && let Ok(name) = function.demangle()
-            {
-                let file = frame.location.and_then(|location| location.file);
-                stack.push(plain(&format!("{name} ({})", room(file.unwrap_or("?")))));
+        let mut frames = symbols.frames(address);
+        let mut stack: Vec<String> = frames.iter().map(inlined).collect();
+        match frames.pop() {
+            // What was not inlined is known by its path.
+            Some(outermost) => {
+                stack.pop();
+                stack.push(outermost.function);
             }
-        }
-        // The symbol has the function's whole path, which the line tables do not.
-        if let Some(symbol) = loader.find_symbol(address) {
-            stack.pop();
-            stack.push(plain(&addr2line::demangle_auto(symbol.into(), None)));
-        } else if stack.is_empty() {
-            stack.push("?".into());
+            None => stack.push("?".into()),
         }
         stack.reverse();
+        let stack = stack.iter().map(|name| name.replace(';', ",")).collect();
         *stacks.entry(stack).or_default() += count;
     }
     Ok(stacks)
+}
+
+/// A function with where it is written.
+fn inlined(frame: &Frame) -> String {
+    let file = frame.place.as_ref().map_or("?", |(file, _)| file);
+    format!("{} ({})", frame.function, room(file))
 }
 
 /// The last two parts of a source file's path.
@@ -134,27 +132,6 @@ fn room(file: &str) -> String {
     let mut parts: Vec<&str> = file.rsplit('/').take(2).collect();
     parts.reverse();
     parts.join("/")
-}
-
-/// A function's name without the hash of its crate, and without what would end a frame.
-fn plain(name: &str) -> String {
-    let mut text = String::new();
-    let mut rest = name;
-    while let Some(at) = rest.find('[') {
-        let (before, from) = rest.split_at(at);
-        text += before;
-        match from.find(']') {
-            Some(end) if from[1..end].bytes().all(|b| b.is_ascii_hexdigit()) => {
-                rest = &from[end + 1..];
-            }
-            _ => {
-                text.push('[');
-                rest = &from[1..];
-            }
-        }
-    }
-    text += rest;
-    text.replace(';', ",")
 }
 
 /// The functions with the most instructions of their own, inlined ones by themselves.
@@ -215,18 +192,10 @@ fn write(stacks: &Stacks, to: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, room};
+    use super::room;
 
     #[test]
-    fn names_are_short() {
+    fn paths_are_short() {
         assert_eq!(room("/a/b/src/machine.rs"), "src/machine.rs");
-        assert_eq!(
-            plain("core[1f2e]::slice::<impl [T]>::len"),
-            "core::slice::<impl [T]>::len"
-        );
-        assert_eq!(
-            plain("<[u8; 6] as core[ab]::Clone>"),
-            "<[u8, 6] as core::Clone>"
-        );
     }
 }

@@ -96,6 +96,18 @@ const UPGRADE: &[(&str, &str)] = &[
     ),
 ];
 
+const TOP: &[(&str, &str)] = &[
+    ("quartz top www", "watch the service www; q leaves"),
+    (
+        "quartz top http://127.0.0.1:9100",
+        "watch a guest by its admin port",
+    ),
+    (
+        "quartz top www --json --once | jq .rates.requests",
+        "one figure for a program",
+    ),
+];
+
 const CONSOLE: &[(&str, &str)] = &[
     (
         "quartz console www",
@@ -139,6 +151,7 @@ pub fn sections(command: &str) -> Vec<Section> {
         "quartz" => QUARTZ,
         "run" => RUN,
         "pack" => PACK,
+        "top" => TOP,
         "autopsy" => AUTOPSY,
         "upgrade" => UPGRADE,
         "console" => CONSOLE,

@@ -7,8 +7,10 @@
 use super::evidence::{Evidence, Part};
 use super::instance;
 use super::life::{Cause, Millis};
+use super::standing;
 use super::watch::Desk;
 use crate::autopsy;
+use crate::backtrace::Backtrace;
 use crate::verdict::{Look, Signature, Wire};
 use quartz_abi::{BlackBox, blackbox};
 use serde_json::{Value, json};
@@ -43,6 +45,8 @@ pub struct Subject {
     pub pid: i32,
     /// Its files.
     pub folder: PathBuf,
+    /// Its kernel, for names.
+    pub kernel: Option<PathBuf>,
     /// Its memory.
     pub memory: Option<File>,
     /// Its monitor, while the process lives.
@@ -80,6 +84,11 @@ pub fn examine(subject: &Subject, to: &Path, whole_memory: bool, deadline: Insta
     take.keep("qemu.log", complaints.as_bytes());
     let black_box = take.memory();
     let monitor = take.monitor();
+    let said: Vec<&str> = serial.lines().collect();
+    let place = Backtrace::find(&said).or_else(|| {
+        let registers = monitor.registers.as_deref()?;
+        standing::backtrace(registers, subject.memory.as_ref()?, black_box.as_deref())
+    });
     take.keep(
         "evidence.json",
         pretty(&subject.evidence.to_json(subject.at)).as_bytes(),
@@ -109,6 +118,10 @@ pub fn examine(subject: &Subject, to: &Path, whole_memory: bool, deadline: Insta
         "What was known",
         &pretty(&subject.evidence.to_json(subject.at)),
     );
+    if let Some(place) = place {
+        let names = standing::named(&place, subject.kernel.as_deref());
+        section(&mut report, "Where the guest was", &names);
+    }
     section(&mut report, "Rings as the device sees them", &monitor.rings);
     if let Some(found) = &box_found {
         section(&mut report, "Black box", &autopsy::report(found, EVENTS));
@@ -177,6 +190,7 @@ struct Told {
     said: String,
     rings: String,
     signature: Option<Signature>,
+    registers: Option<String>,
 }
 
 /// The taking of evidence.
@@ -361,6 +375,7 @@ impl<'a> Take<'a> {
         }
         if let Some(text) = answers["info registers"].as_str() {
             self.keep("registers.txt", text.as_bytes());
+            told.registers = Some(text.to_owned());
         }
         if let Some(text) = answers["info usernet"].as_str() {
             self.keep("network.txt", text.as_bytes());
@@ -550,6 +565,7 @@ mod tests {
             number: 1,
             pid: std::process::id() as i32,
             folder: "/nonexistent".into(),
+            kernel: None,
             memory: None,
             desk: None,
             evidence: Evidence::default(),
@@ -587,6 +603,7 @@ mod tests {
             number: 7,
             pid: std::process::id() as i32,
             folder: guest,
+            kernel: None,
             memory: Some(memory),
             desk: None,
             evidence,

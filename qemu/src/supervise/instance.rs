@@ -55,7 +55,7 @@ impl Instance {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)
             .map_err(Error::system(format!("cannot make {}", folder.display())))?;
-        let (machine, address) = machine(config)?;
+        let (machine, address, admin) = machine(config)?;
         let memory = memfd_create("quartz-guest", MemfdFlags::CLOEXEC)
             .and_then(|fd| ftruncate(&fd, machine.memory.bytes()).map(|()| File::from(fd)))
             .map_err(|e| Error::system("cannot make the guest's memory")(e.into()))?;
@@ -85,6 +85,7 @@ impl Instance {
             number,
             process: process.identity(),
             address,
+            admin,
             memory_fd: memory.as_raw_fd(),
             config: config.canonical(),
         };
@@ -193,14 +194,14 @@ pub fn strays(places: &Places, known: &[Identity]) -> Vec<Process> {
         .collect()
 }
 
-/// The machine that a configuration asks for, and where its guest will answer.
-fn machine(config: &Config) -> Result<(Machine, SocketAddr), Error> {
+/// The machine that a configuration asks for, and where its guest will answer: clients, and on its
+/// admin port.
+fn machine(config: &Config) -> Result<(Machine, SocketAddr, Option<SocketAddr>), Error> {
     let line = append::parse(&config.append).map_err(Error::Append)?;
     let qemu = program::find(config.qemu.as_deref())?;
     let image = Image::find(config.kernel.as_deref())?;
     let site = config.site.as_deref().map(Site::open).transpose()?;
     crate::run::fits(&image, site.as_ref(), config.memory)?;
-    let host = port::free(0)?;
     let guest = match line.ipv4 {
         Ipv4Setup::Static { address, .. } => address,
         Ipv4Setup::Dhcp => Ipv4Addr::new(10, 0, 2, 15),
@@ -211,13 +212,19 @@ fn machine(config: &Config) -> Result<(Machine, SocketAddr), Error> {
     machine.qemu = qemu;
     machine.memory = config.memory;
     machine.site = site.map(Arc::new);
-    machine.attachment = Attachment::User(vec![Forward {
-        host,
-        guest: SocketAddrV4::new(guest, line.port),
-    }]);
+    let mut forwards = Vec::new();
+    for port in [Some(line.port), line.admin].into_iter().flatten() {
+        forwards.push(Forward {
+            host: port::free(0)?,
+            guest: SocketAddrV4::new(guest, port),
+        });
+    }
+    let at = |forward: &Forward| SocketAddr::from((Ipv4Addr::LOCALHOST, forward.host));
+    let (address, admin) = (at(&forwards[0]), forwards.get(1).map(at));
+    machine.attachment = Attachment::User(forwards);
     machine.append = format!("{} heartbeat=1", config.append).trim().to_owned();
     machine.extra = config.qemu_args.iter().map(Into::into).collect();
-    Ok((machine, SocketAddr::from((Ipv4Addr::LOCALHOST, host))))
+    Ok((machine, address, admin))
 }
 
 /// The bytes of the black box in a guest's memory.

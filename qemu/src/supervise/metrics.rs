@@ -1,16 +1,11 @@
-//! The supervisor's own figures, for Prometheus (text format 0.0.4) and for `status`.
+//! The supervisor's own figures, for Prometheus (text format 0.0.4) and for `status`, and where the
+//! guest's own are.
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{self, Read, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::thread;
-use std::time::Duration;
-
-/// How long a reader may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+use std::sync::{Mutex, PoisonError};
 
 /// Counters. They only grow, from the start of the supervisor.
 #[derive(Debug, Default)]
@@ -35,81 +30,78 @@ pub struct Metrics {
     pub healthy: AtomicU64,
     /// Gauge: what the last answer on the clients' path took, in microseconds.
     pub latency_us: AtomicU64,
+    admin: Mutex<Option<SocketAddr>>,
 }
 
+/// A figure: its name, type and help, and its value, of which one is so many units.
+type Figure = (&'static str, &'static str, &'static str, u64, u64);
+
 impl Metrics {
-    fn all(&self) -> [(&'static str, &'static str, &'static str, u64); 10] {
+    /// Says where the guest's admin port is now.
+    pub fn set_admin(&self, admin: Option<SocketAddr>) {
+        *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = admin;
+    }
+
+    /// Where the guest's admin port is; `None`: there is no guest, or it has none.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        *self.admin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all(&self) -> [Figure; 10] {
         let n = |value: &AtomicU64| value.load(Relaxed);
+        let counter = |name, help, value| (name, "counter", help, n(value), 1);
         [
-            (
-                "starts_total",
-                "counter",
-                "Guests started.",
-                n(&self.starts),
-            ),
-            (
-                "adoptions_total",
-                "counter",
-                "Guests found running.",
-                n(&self.adoptions),
-            ),
-            (
+            counter("starts_total", "Guests started.", &self.starts),
+            counter("adoptions_total", "Guests found running.", &self.adoptions),
+            counter(
                 "wedges_total",
-                "counter",
                 "Guests that stopped answering.",
-                n(&self.wedges),
+                &self.wedges,
             ),
-            (
-                "crashes_total",
-                "counter",
-                "Guests that ended unasked.",
-                n(&self.crashes),
-            ),
-            (
-                "autopsies_total",
-                "counter",
-                "Autopsies taken.",
-                n(&self.autopsies),
-            ),
-            (
+            counter("crashes_total", "Guests that ended unasked.", &self.crashes),
+            counter("autopsies_total", "Autopsies taken.", &self.autopsies),
+            counter(
                 "autopsies_incomplete_total",
-                "counter",
                 "Autopsies of which something is missing.",
-                n(&self.autopsies_incomplete),
+                &self.autopsies_incomplete,
             ),
-            (
+            counter(
                 "upgrades_total",
-                "counter",
                 "Successors that took over.",
-                n(&self.upgrades),
+                &self.upgrades,
             ),
-            (
+            counter(
                 "upgrades_failed_total",
-                "counter",
                 "Successors that did not take over.",
-                n(&self.upgrades_failed),
+                &self.upgrades_failed,
             ),
             (
                 "healthy",
                 "gauge",
                 "1 while the guest answers.",
                 n(&self.healthy),
+                1,
             ),
             (
-                "health_latency_microseconds",
+                "health_latency_seconds",
                 "gauge",
                 "What the last answer to a health question took.",
                 n(&self.latency_us),
+                1_000_000,
             ),
         ]
     }
 
-    /// For Prometheus.
+    /// For Prometheus. `answers`: the guest's own figures stand on the same page.
     #[must_use]
-    pub fn text(&self, name: &str) -> String {
+    pub fn text(&self, name: &str, answers: bool) -> String {
         let mut text = String::new();
-        for (key, kind, help, value) in self.all() {
+        let help = "1 if the guest's own figures are on this page.";
+        let scraped = ("guest_scraped", "gauge", help, answers.into(), 1);
+        for (key, kind, help, value, unit) in self.all().into_iter().chain([scraped]) {
             // Writing to a string cannot fail. A name has no character to be escaped.
+            let value = value as f64 / unit as f64;
             let _ = write!(
                 text,
                 "# HELP quartz_host_{key} {help}\n# TYPE quartz_host_{key} {kind}\n\
@@ -123,63 +115,37 @@ impl Metrics {
     #[must_use]
     pub fn json(&self) -> Value {
         let all = self.all().into_iter();
-        all.map(|(key, _, _, value)| (key.to_owned(), json!(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
+        all.map(|(key, _, _, value, unit)| {
+            let value = match unit {
+                1 => json!(value),
+                unit => json!(value as f64 / unit as f64),
+            };
+            (key.to_owned(), value)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
     }
-}
-
-/// Serves the figures at `address`, on a thread of its own, one reader at a time.
-///
-/// # Errors
-/// The address cannot be listened on.
-pub fn serve(address: SocketAddr, name: String, metrics: Arc<Metrics>) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
-    thread::Builder::new()
-        .name("metrics".into())
-        .spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // A reader that goes away comes again.
-                let _ = answer(stream, &metrics.text(&name));
-            }
-        })?;
-    Ok(())
-}
-
-fn answer(mut stream: TcpStream, text: &str) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    // Whatever is asked: there is one page.
-    let mut request = [0; 4096];
-    let _ = stream.read(&mut request)?;
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n",
-        text.len()
-    );
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(text.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http;
-    use std::time::Instant;
 
     #[test]
-    fn the_figures_are_served() {
-        let metrics = Arc::new(Metrics::default());
+    fn figures_are_in_base_units() {
+        let metrics = Metrics::default();
         metrics.wedges.fetch_add(2, Relaxed);
-        let address = SocketAddr::from(([127, 0, 0, 1], crate::port::free(0).unwrap()));
-        serve(address, "www".into(), Arc::clone(&metrics)).unwrap();
-        let soon = Instant::now() + Duration::from_secs(20);
-        let answer = http::get(address, "/metrics", soon).unwrap();
-        let text = String::from_utf8(answer.body).unwrap();
-        assert!(
-            text.contains("quartz_host_wedges_total{guest=\"www\"} 2\n"),
-            "{text}"
-        );
+        metrics.latency_us.store(1_500, Relaxed);
+        let text = metrics.text("www", true);
+        for line in [
+            "quartz_host_wedges_total{guest=\"www\"} 2\n",
+            "# TYPE quartz_host_health_latency_seconds gauge\n",
+            "quartz_host_health_latency_seconds{guest=\"www\"} 0.0015\n",
+            "quartz_host_guest_scraped{guest=\"www\"} 1\n",
+        ] {
+            assert!(text.contains(line), "no {line} in {text}");
+        }
         assert_eq!(metrics.json()["wedges_total"], 2);
+        assert_eq!(metrics.json()["health_latency_seconds"], 0.0015);
     }
 }

@@ -14,7 +14,8 @@
 //! | [`examine`] | the autopsy |
 //! | [`switch`] | tells the forwarder which guest serves |
 //! | [`record`], [`places`], [`config`] | the note for the successor, where things lie, the operator's wishes |
-//! | [`control`], [`announce`], [`metrics`] | requests, news, figures |
+//! | [`control`], [`announce`] | requests, news |
+//! | [`metrics`], [`window`] | figures, and the address where they and the guest's are |
 
 pub mod announce;
 pub mod config;
@@ -28,9 +29,11 @@ pub mod metrics;
 pub mod places;
 pub mod process;
 pub mod record;
+pub mod standing;
 pub mod supervisor;
 pub mod switch;
 pub mod watch;
+pub mod window;
 
 use crate::cli::SuperviseArgs;
 use crate::error::Error;
@@ -65,7 +68,7 @@ pub fn main(args: &SuperviseArgs) -> Result<(), Error> {
     let config = configuration(&places)?;
     let metrics = Arc::new(Metrics::default());
     if let Some(address) = config.metrics {
-        metrics::serve(address, args.name.clone(), Arc::clone(&metrics))
+        window::serve(address, args.name.clone(), Arc::clone(&metrics))
             .map_err(Error::system(format!("cannot serve figures on {address}")))?;
     }
     let (sender, messages) = channel();

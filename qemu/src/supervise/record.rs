@@ -23,6 +23,9 @@ pub struct GuestNote {
     pub process: Identity,
     /// Where the guest answers.
     pub address: SocketAddr,
+    /// Where its admin port is reached, if it has one.
+    #[serde(default)]
+    pub admin: Option<SocketAddr>,
     /// The descriptor under which the process has the guest's memory.
     pub memory_fd: i32,
     /// What it was started as, in the canonical form.
@@ -98,6 +101,7 @@ mod tests {
             number: 3,
             process: Identity { pid: 7, began: 9 },
             address: ([127, 0, 0, 1], 4000).into(),
+            admin: Some(([127, 0, 0, 1], 4001).into()),
             memory_fd: 12,
             config: serde_json::json!({"append": ""}),
         };

@@ -211,6 +211,7 @@ impl Supervisor {
                 number: note.number,
                 pid: note.process.pid,
                 folder: self.places.guest(note.number),
+                kernel: self.kernel(),
                 memory: None,
                 desk: None,
                 evidence: super::evidence::Evidence::default(),
@@ -440,6 +441,8 @@ impl Supervisor {
     fn tell_systemd(&mut self) {
         let healthy = self.life.phase() == Phase::Healthy;
         self.metrics.healthy.store(healthy.into(), Relaxed);
+        let admin = self.current.as_ref().and_then(|c| c.instance.note.admin);
+        self.metrics.set_admin(admin);
         let Some(current) = &self.current else { return };
         let evidence = current.watch.evidence();
         self.metrics

@@ -1,15 +1,14 @@
 //! Every way to fail ends with a readable report and its code: never a hang, never a silent reset.
 
 use crate::harness::guest::{Served, boot, boot_to_end, image, machine};
-use crate::harness::process::success;
-use crate::harness::{STEP, kernel, light, soon, target};
+use crate::harness::{kernel, light, soon};
+use quartz::backtrace::Backtrace;
 use quartz::guest::{Ending, Guest};
 use quartz::http;
 use quartz::image::Image;
 use quartz_abi::cmdline::Fault;
 use quartz_abi::{ExitCode, Heartbeat};
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What the report of a fault must say besides what every report says; none comes from a guest that
@@ -59,34 +58,14 @@ fn every_fault_is_reported_and_ends_with_its_code() {
                 assert!(shown, "{name}: no {register} in:\n{log}");
             }
         }
-        let functions = symbols(&backtrace(&said));
+        let found = Backtrace::find(&said).expect("a backtrace");
+        let names = found.named(&kernel()).unwrap();
+        let place = "(kernel/src/provoke.rs:";
         assert!(
-            functions.iter().any(|f| f.contains("provoke::")),
-            "{name}: no function of the kernel's provoke module in {functions:?}"
+            names.contains("quartz_kernel::provoke::") && names.contains(place),
+            "{name}: no function of the kernel's provoke module in\n{names}"
         );
     }
-}
-
-/// The addresses of a report's backtrace, innermost first.
-fn backtrace(said: &[String]) -> Vec<String> {
-    said.iter()
-        .skip_while(|line| !line.contains("backtrace"))
-        .skip(1)
-        .map_while(|line| line.trim().strip_prefix('#')?.split_once(' '))
-        .map(|(_, address)| address.to_owned())
-        .collect()
-}
-
-/// The functions at these addresses, by the symbols that the build keeps beside the image.
-fn symbols(addresses: &[String]) -> Vec<String> {
-    assert!(!addresses.is_empty(), "no backtrace");
-    let mut command = Command::new("addr2line");
-    command.args(["-f", "-C", "-i", "-e"]);
-    command
-        .arg(target("quartz-unikernel.debug"))
-        .args(addresses);
-    let printed = success(&mut command, STEP);
-    printed.lines().step_by(2).map(str::to_owned).collect()
 }
 
 #[test]

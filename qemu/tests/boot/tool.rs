@@ -236,8 +236,41 @@ fn a_guest_on_a_tap_tells_its_own_address() {
 }
 
 #[test]
-fn the_admin_port_is_forwarded_on_request() {
+fn the_admin_port_is_forwarded_and_told() {
     let _light = light();
+    let mut running = Running::start(&mut quartz_run());
+    let told = running
+        .said
+        .wait_for(0, soon(), |line| line.contains("look inside: "));
+    let told = told.expect("where to look inside");
+    let at = told
+        .split_once("http://")
+        .unwrap()
+        .1
+        .split_once('/')
+        .unwrap()
+        .0;
+    let admin: SocketAddr = at.parse().unwrap();
+    assert!(
+        told.contains(&format!("`quartz top http://{admin}`")),
+        "{told}"
+    );
+    assert_eq!(http::get(admin, "/metrics", soon()).unwrap().status, 200);
+    running.signal(Signal::INT);
+    assert_eq!(running.status(), 0);
+
+    let mut running = Running::start(quartz_run().args(["--append", "admin=off"]));
+    assert_eq!(http::get(running.site, "/", soon()).unwrap().status, 200);
+    running.signal(Signal::INT);
+    assert_eq!(running.status(), 0);
+    assert!(
+        !running
+            .said
+            .since(0)
+            .iter()
+            .any(|line| line.contains("look inside"))
+    );
+
     let port = quartz::port::free(0).unwrap();
     let mut running = Running::start(quartz_run().args(["--admin-port", &port.to_string()]));
     let admin = SocketAddr::from(([127, 0, 0, 1], port));

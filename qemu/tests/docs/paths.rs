@@ -61,10 +61,10 @@ fn functions(tree: &BTreeSet<String>) -> BTreeSet<String> {
 }
 
 /// Whether this is the name of a test: lower-case words, four at least. (Names of settings and
-/// counters have fewer.)
+/// counters have fewer, and those of metrics begin with the program's.)
 fn is_test(span: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '*';
-    span.matches('_').count() >= 3 && span.chars().all(plain)
+    span.matches('_').count() >= 3 && span.chars().all(plain) && !span.starts_with("quartz_")
 }
 
 /// What is wrong with the paths that `page` names.

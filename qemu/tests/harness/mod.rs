@@ -13,6 +13,7 @@ pub mod guest;
 pub mod load;
 pub mod network;
 pub mod process;
+pub mod pty;
 pub mod relay;
 pub mod stats;
 

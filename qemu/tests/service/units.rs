@@ -1,6 +1,7 @@
 //! The units themselves: install, start, READY, watchdog, stop, reload, limits, removal.
 
 use super::container::Container;
+use super::harness::exposition::check_metrics;
 use super::harness::wait_until;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -139,6 +140,15 @@ fn commands_tell(c: &Container) {
         report.starts_with(verdict) && report.contains("missing: nothing"),
         "{report}"
     );
+    // The package brings the kernel's symbols.
+    let place = report
+        .split("## Where the guest was")
+        .nth(1)
+        .expect(&report);
+    assert!(
+        place.contains("quartz_kernel::machine::Machine>::run (kernel/src/machine.rs:"),
+        "{report}"
+    );
     for file in [
         "blackbox",
         "rx-used",
@@ -158,6 +168,25 @@ fn commands_tell(c: &Container) {
             .starts_with("verdict: no failure")
     );
     let figures = c.ok("curl -s -m 20 http://127.0.0.1:9181/metrics");
+    check_metrics(figures.as_bytes());
+    assert!(
+        figures.contains("quartz_host_guest_scraped{guest=\"unit\"} 1")
+            && figures.contains("\nquartz_http_requests_total{code=\"2xx\"} "),
+        "{figures}"
+    );
+    // The guest's own pages are behind the same address.
+    let page = c.ok("curl -s -m 20 --compressed http://127.0.0.1:9181/");
+    assert!(
+        page.contains("<title>Quartz, from inside</title>"),
+        "{page}"
+    );
+    let flows = c.ok("curl -s -m 20 http://127.0.0.1:9181/flows.json");
+    assert!(flows.contains("\"port\":9100"), "{flows}");
+    let top = c.ok("quartz top unit --once");
+    assert!(
+        top.starts_with("quartz top unit ") && top.contains("live\nhealthy, guest "),
+        "{top}"
+    );
     assert!(
         figures.contains("quartz_host_healthy{guest=\"unit\"} 1"),
         "{figures}"

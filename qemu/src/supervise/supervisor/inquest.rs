@@ -1,17 +1,25 @@
 //! Autopsies: begun beside the loop, their findings told.
 
 use super::{Message, Supervisor};
+use crate::image::Image;
 use crate::supervise::announce::Event;
 use crate::supervise::examine::{self, Finding, Subject};
 use crate::supervise::life::{Action, Cause, Input};
 use crate::supervise::process::now;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
 impl Supervisor {
+    /// The kernel as the configuration names it now; its build says whether the guest has that one.
+    pub(super) fn kernel(&self) -> Option<PathBuf> {
+        let image = Image::find(self.config.kernel.as_deref()).ok()?;
+        Some(image.path)
+    }
+
     pub(super) fn subject(&self, cause: Option<Cause>) -> Option<Subject> {
         let current = self.current.as_ref()?;
         let alive = current.instance.process.state().is_some();
@@ -20,6 +28,7 @@ impl Supervisor {
             number: current.instance.note.number,
             pid: current.instance.note.process.pid,
             folder: current.instance.folder.clone(),
+            kernel: self.kernel(),
             memory: current
                 .instance
                 .memory

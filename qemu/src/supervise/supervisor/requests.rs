@@ -67,6 +67,7 @@ impl Supervisor {
                 "number": c.instance.note.number,
                 "pid": c.instance.note.process.pid,
                 "address": c.instance.note.address.to_string(),
+                "admin": c.instance.note.admin.map(|admin| admin.to_string()),
                 "config": c.instance.note.config,
             })),
             "starts": self.life.started(),
