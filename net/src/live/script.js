@@ -132,7 +132,7 @@ function take(stats) {
     tiles[1](`${bytes(now[1][0])}/s`, `${exact(stats.frames.out)} frames`);
   }
   tiles[2](exact(stats.connections.open), `${exact(stats.connections_served)} served, ${exact(stats.connections.limit)} at most`);
-  tiles[3](`${stats.rx.gap} of ${stats.rx.size}`, `the device's part; transmit: ${stats.tx.gap}`);
+  tiles[3](`${stats.rx.gap} of ${stats.rx.size}`, `transmit ring: ${stats.tx.gap} of ${stats.tx.size}`);
   tiles[4](bytes(stats.heap.used), `of ${bytes(stats.heap.total)}`);
   troubles.forEach((show) => show(stats));
   $("about").textContent = `version ${stats.version}, up ${span(stats.uptime_ms)}, booted in ${(stats.boot_us / 1000).toFixed(1)} ms`;

@@ -22,6 +22,7 @@ mod images;
 mod live;
 mod manual;
 mod metrics;
+mod monitoring;
 mod serving;
 mod slow;
 mod soak;

@@ -239,9 +239,9 @@ fn a_guest_on_a_tap_tells_its_own_address() {
 fn the_admin_port_is_forwarded_and_told() {
     let _light = light();
     let mut running = Running::start(&mut quartz_run());
-    let told = running
-        .said
-        .wait_for(0, soon(), |line| line.contains("look inside: "));
+    // A line may be seen before its end.
+    let whole = |line: &str| line.contains("look inside: ") && line.ends_with('`');
+    let told = running.said.wait_for(0, soon(), whole);
     let told = told.expect("where to look inside");
     let at = told
         .split_once("http://")
