@@ -7,7 +7,7 @@
 #   qemu/setup.sh test    and what the tests drive the guest with: clients, a browser, a real site
 #
 # Debian packages come by apt-get, as root or through sudo. The PostgreSQL manual that the tests
-# serve, nginx, which would start a service, and promtool are unpacked below target/, not installed.
+# serve, nginx and Caddy, which would start services, and promtool are unpacked below target/, not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,6 +45,9 @@ test)
     has h2load || missing+=(nghttp2-client)
     has slowhttptest || missing+=(slowhttptest)
     PATH="$PATH:/usr/sbin:/sbin" has tcpdump || missing+=(tcpdump)
+    # In front of several guests.
+    PATH="$PATH:/usr/sbin" has haproxy || missing+=(haproxy)
+    has socat || missing+=(socat)
     # For the manual pages and the completions.
     has mandoc || missing+=(mandoc)
     has zsh || missing+=(zsh)
@@ -68,6 +71,7 @@ unpacked=()
 if [ "$mode" = test ]; then
     [ -e $manual ] || [ -e target/manual$manual ] || unpacked+=(postgresql-doc-15)
     [ -e /usr/bin/promtool ] || [ -e target/prometheus/usr/bin/promtool ] || unpacked+=(prometheus)
+    [ -e /usr/bin/caddy ] || [ -e target/caddy/usr/bin/caddy ] || unpacked+=(caddy)
     [ -e /usr/sbin/nginx ] || [ -e target/nginx/usr/sbin/nginx ] || unpacked+=(nginx)
 fi
 
@@ -117,6 +121,7 @@ if [ ${#missing[@]} -gt 0 ] || [ ${#unpacked[@]} -gt 0 ]; then
     for package in "${unpacked[@]}"; do
         case $package in
         nginx) unpack nginx nginx /usr/sbin/nginx ;;
+        caddy) unpack caddy caddy /usr/bin/caddy ;;
         prometheus)
             unpack prometheus prometheus /usr/bin/promtool
             # The tool alone is needed.

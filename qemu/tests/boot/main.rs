@@ -16,6 +16,7 @@ mod debugging;
 mod endurance;
 mod evidence;
 mod failures;
+mod fleet;
 mod forward;
 mod frames;
 mod images;

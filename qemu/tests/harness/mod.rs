@@ -16,6 +16,7 @@ pub mod process;
 pub mod pty;
 pub mod relay;
 pub mod stats;
+pub mod steady;
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -1,7 +1,7 @@
 //! Something goes wrong under load: how it is noticed, how long it takes, what it costs.
 
 use super::container::Container;
-use super::load::{Load, Tally};
+use super::harness::steady::{Load, Tally};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::thread;

@@ -9,7 +9,6 @@ mod chaos;
 mod container;
 #[path = "../harness/mod.rs"]
 mod harness;
-mod load;
 mod scenarios;
 mod units;
 
