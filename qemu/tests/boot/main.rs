@@ -14,6 +14,7 @@ mod cost;
 mod crowds;
 mod debugging;
 mod endurance;
+mod engines;
 mod evidence;
 mod failures;
 mod fleet;
