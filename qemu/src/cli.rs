@@ -213,6 +213,15 @@ pub struct ConsoleArgs {
     /// Show what was said so far, and end
     #[arg(long)]
     pub no_input: bool,
+    /// Save the frames that the guest has captured as a file for tcpdump; `-` is standard output
+    ///
+    /// A guest that does not capture does so for some seconds; for longer, type `pcap on` before.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "no_input")]
+    pub pcap: Option<PathBuf>,
+    /// How long a guest captures that did not
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, requires = "pcap")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
 }
 
 /// What `quartz supervise` takes.
@@ -308,6 +317,9 @@ pub struct RunArgs {
         allow_hyphen_values = true
     )]
     pub append: String,
+    /// Sit at the guest's console: what is typed goes to it, key by key; Ctrl-] drains and stops
+    #[arg(long)]
+    pub console: bool,
     /// Port of 127.0.0.1 that leads to the guest's admin port [default: a free one]
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub admin_port: Option<u16>,

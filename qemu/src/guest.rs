@@ -168,6 +168,18 @@ impl Guest {
     /// # Errors
     /// The program cannot be started or watched.
     pub fn start(machine: &Machine, echo: bool) -> Result<Guest, GuestError> {
+        Guest::start_with(machine, Journal::new(echo), echo)
+    }
+
+    /// The same with a journal of the caller's.
+    ///
+    /// # Errors
+    /// As [`Guest::start`].
+    pub fn start_with(
+        machine: &Machine,
+        journal: Arc<Journal>,
+        echo: bool,
+    ) -> Result<Guest, GuestError> {
         let (monitor, monitor_end) = UnixStream::pair()?;
         let (console_end, console) = io::pipe()?;
         let (serial, serial_end) = io::pipe()?;
@@ -203,7 +215,7 @@ impl Guest {
             child,
             pidfd,
             monitor: Monitor::new(monitor),
-            journal: Journal::new(echo),
+            journal,
             complaints: Journal::new(echo),
             ending: None,
             console,

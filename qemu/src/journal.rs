@@ -3,6 +3,7 @@
 //! Text from a guest is not trusted: control characters are shown as escapes, so that it cannot
 //! steer a terminal, and lines and their number are bounded.
 
+use crate::console::Screen;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ pub struct Journal {
     state: Mutex<State>,
     changed: Condvar,
     echo: bool,
+    /// For a person who types too: everything as it comes, on standard output.
+    screen: Option<Mutex<Screen>>,
 }
 
 #[derive(Default)]
@@ -44,7 +47,29 @@ impl Journal {
             state: Mutex::default(),
             changed: Condvar::new(),
             echo,
+            screen: None,
         })
+    }
+
+    /// An empty journal of a guest at whose console a person sits.
+    #[must_use]
+    pub fn on_screen() -> Arc<Journal> {
+        Arc::new(Journal {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            echo: false,
+            screen: Some(Mutex::default()),
+        })
+    }
+
+    fn show(&self, text: impl FnOnce(&mut Screen) -> String) {
+        if let Some(screen) = &self.screen {
+            let text = text(&mut screen.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut stdout = io::stdout().lock();
+            // If nobody reads it, it is lost.
+            let _ = stdout.write_all(text.as_bytes());
+            let _ = stdout.flush();
+        }
     }
 
     /// Takes in everything that `source` says until its end, on a thread of its own.
@@ -73,6 +98,7 @@ impl Journal {
 
     /// Takes in some bytes.
     pub fn take(&self, bytes: &[u8]) {
+        self.show(|screen| screen.show(bytes));
         let mut state = self.lock();
         for &byte in bytes {
             if byte == b'\n' {
@@ -89,6 +115,7 @@ impl Journal {
     }
 
     fn close(&self) {
+        self.show(Screen::settle);
         let mut state = self.lock();
         if !state.open.is_empty() {
             self.end_line(&mut state);

@@ -18,6 +18,7 @@
 //! | [`verdict`] | the incident signatures |
 //! | [`supervise`], [`forward`] | a guest as a service: its supervisor, and who holds its connections |
 //! | [`top`] | a guest's figures on a terminal |
+//! | [`console`] | the serial line of such a guest |
 //! | [`service`], [`generate`], [`ended`] | the operator's commands for services, and systemd's |
 //!
 //! | a guest | is made of |
@@ -37,6 +38,7 @@ pub mod autopsy;
 pub mod backtrace;
 pub mod bench;
 pub mod cli;
+pub mod console;
 pub mod debugger;
 pub mod ended;
 pub mod error;

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Command::Reload(args) => service::reload(args),
         Command::Upgrade(args) => service::upgrade(args),
         Command::Top(args) => quartz::top::main(args),
-        Command::Console(args) => service::console(args),
+        Command::Console(args) => quartz::console::main(args),
         Command::Supervise(args) => quartz::supervise::main(args),
         Command::Forward(args) => quartz::forward::main(args),
         Command::Completions(args) => quartz::manual::completions(args),

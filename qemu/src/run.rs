@@ -4,12 +4,14 @@ use crate::accelerator;
 use crate::append;
 use crate::backtrace::Backtrace;
 use crate::cli::RunArgs;
+use crate::console::REDRAW;
+use crate::console::terminal::{self, Keys};
 use crate::debugger::Stub;
 use crate::error::Error;
 use crate::guest::{Ending, Guest, Means, Patience};
 use crate::http;
 use crate::image::Image;
-use crate::journal::Journal;
+use crate::journal::{Journal, PROMPT};
 use crate::machine::{Attachment, Forward, Machine};
 use crate::memory::Memory;
 use crate::network::{self, Network};
@@ -23,7 +25,7 @@ use quartz_abi::cmdline::{CommandLine, Ipv4Setup};
 use serde_json::Value;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,8 @@ const COMFORT: u64 = 4 << 20;
 const FOR_A_PERSON: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long QEMU may take to say whether the guest runs.
 const QUESTION: Duration = Duration::from_secs(1);
+/// How long a message waits for the guest to be quiet.
+const PROMPT_WITHIN: Duration = Duration::from_millis(300);
 /// Lines of the serial log that an error shows.
 const SHOWN: usize = 8;
 
@@ -53,7 +57,16 @@ const SHOWN: usize = 8;
 pub fn main(args: &RunArgs) -> Result<(), Error> {
     let mut plan = Plan::of(args)?;
     let signals = Signals::new().map_err(Error::system("cannot catch signals"))?;
-    let mut guest = Guest::start(&plan.machine, true)?;
+    let mut keys = match args.console {
+        true if !terminal::is_there() => {
+            return Err(Error::Refused(
+                "--console needs a terminal to type at".into(),
+            ));
+        }
+        true => Some(Keys::new().map_err(Error::system("cannot take the terminal over"))?),
+        false => None,
+    };
+    let mut guest = start(&plan.machine, keys.is_some())?;
     if let Some(stub) = &plan.stub {
         outcome::say(&format_args!(
             "the guest waits for a debugger to let it run; from another terminal:\n  {}\n\
@@ -61,7 +74,7 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
             stub.command(&plan.machine.kernel)
         ));
     }
-    let mut served = serve(&mut guest, &plan, &signals);
+    let mut served = serve(&mut guest, &plan, &signals, keys.as_ref());
     loop {
         if served.is_err() && plan.machine.sandbox && has_no_sandbox(&guest) {
             outcome::say(&"this QEMU has no sandbox; going on without");
@@ -71,15 +84,69 @@ pub fn main(args: &RunArgs) -> Result<(), Error> {
         } else {
             break;
         }
-        guest = Guest::start(&plan.machine, true)?;
-        served = serve(&mut guest, &plan, &signals);
+        guest = start(&plan.machine, keys.is_some())?;
+        served = serve(&mut guest, &plan, &signals, keys.as_ref());
     }
+    // From here on Control-C is a signal again.
+    keys.take();
     if let Err(error) = served {
         // The cause counts, not how the guest took the kill.
         let _ = guest.kill();
         return Err(error);
     }
     stop(&mut guest, &plan, &signals)
+}
+
+/// Starts the guest; what it says goes to the person, as lines or, at its console, as it comes.
+fn start(machine: &Machine, console: bool) -> Result<Guest, Error> {
+    let journal = match console {
+        true => Journal::on_screen(),
+        false => Journal::new(true),
+    };
+    Ok(Guest::start_with(machine, journal, true)?)
+}
+
+/// Waits for the end of the guest or one of `others`. Meanwhile what the person types goes to the
+/// guest; the key that leaves counts as the first of `others`.
+fn wait(
+    guest: &mut Guest,
+    keys: Option<&Keys>,
+    others: &[BorrowedFd<'_>],
+    deadline: Option<Instant>,
+) -> io::Result<Vec<bool>> {
+    let stdin = io::stdin();
+    loop {
+        let mut fds = vec![guest.as_fd()];
+        fds.extend(others);
+        fds.extend(keys.map(|_| stdin.as_fd()));
+        let mut ready = wait_any(&fds, deadline)?;
+        if keys.is_some() && ready.pop() == Some(true) {
+            let mut buffer = [0; 256];
+            let n = rustix::io::read(&stdin, &mut buffer)?;
+            let (typed, leaves) = terminal::up_to_leave(&buffer[..n]);
+            // What a guest does not take is lost, as on any serial line.
+            let _ = guest.type_keys(typed);
+            ready[1] |= leaves || n == 0;
+        } else if ready.iter().all(|ready| !ready) {
+            return Ok(ready);
+        }
+        if ready.contains(&true) {
+            return Ok(ready);
+        }
+    }
+}
+
+/// Waits until the guest's prompt stands alone, to write over it; not for long, for it may never.
+fn await_prompt(guest: &Guest) {
+    let journal = guest.journal();
+    let soon = Instant::now() + PROMPT_WITHIN;
+    if journal
+        .wait_for(journal.mark(), soon, |line| line == PROMPT)
+        .is_some()
+    {
+        // If nobody reads it, it is lost.
+        let _ = io::stdout().lock().write_all(b"\r");
+    }
 }
 
 /// Whether the guest ended to be started again.
@@ -218,29 +285,39 @@ pub fn fits(image: &Image, site: Option<&Site>, memory: Memory) -> Result<(), Er
 }
 
 /// Waits for the first answer, says so, and goes on until the guest ends or a signal comes.
-fn serve(guest: &mut Guest, plan: &Plan, signals: &Signals) -> Result<(), Error> {
+fn serve(
+    guest: &mut Guest,
+    plan: &Plan,
+    signals: &Signals,
+    keys: Option<&Keys>,
+) -> Result<(), Error> {
     let watch = |error| Error::system("cannot watch the guest")(error);
     let began = Instant::now();
     let deadline = Some(began + plan.patience);
     let prober = Prober::start(plan.target, guest, began + plan.patience)
         .map_err(Error::system("cannot start a thread"))?;
-    let fds = [guest.as_fd(), signals.as_fd(), prober.answered.as_fd()];
-    let mut ready = wait_any(&fds, deadline).map_err(watch)?;
+    let fds = [signals.as_fd(), prober.answered.as_fd()];
+    let mut ready = wait(guest, keys, &fds, deadline).map_err(watch)?;
     if !ready[0] && !ready[1] {
-        let fds = [guest.as_fd(), signals.as_fd()];
         let deadline = match prober.answer() {
             Some(address) => {
                 for port in &plan.ports {
                     // Without it bursts of connections wait a while: slower, not wrong.
                     let _ = guest.widen(*port);
                 }
+                if keys.is_some() {
+                    await_prompt(guest);
+                }
                 announce(address, plan, began.elapsed());
+                if keys.is_some() {
+                    let _ = guest.type_keys(&[REDRAW]);
+                }
                 None
             }
             // The asking was given up: the guest is ending, or time is.
             None => deadline,
         };
-        ready = wait_any(&fds, deadline).map_err(watch)?;
+        ready = wait(guest, keys, &fds[..1], deadline).map_err(watch)?;
     }
     if !ready[0] && !ready[1] {
         return Err(no_answer(guest, plan.patience));

@@ -1,28 +1,23 @@
 //! The operator's commands for guests that run as services: `status`, `list`, `start`, `stop`,
-//! `restart`, `reload`, `upgrade`, `console`, and what systemd itself calls.
+//! `restart`, `reload`, `upgrade`, and what systemd itself calls.
 
-use crate::cli::{ConsoleArgs, NameArgs, StatusArgs, UpgradeArgs};
+use crate::cli::{NameArgs, StatusArgs, UpgradeArgs};
 use crate::error::Error;
 use crate::outcome;
-use crate::signals::wait_any;
 use crate::supervise::config::{Config, check_name};
 use crate::supervise::control::{Request, ask};
 use crate::supervise::places::{self, Places};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{self, BufRead, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a question may take.
-const QUICK: Duration = Duration::from_secs(5);
+pub(crate) const QUICK: Duration = Duration::from_secs(5);
 /// How long a successor may take to take over.
 const LONG: Duration = Duration::from_secs(300);
-/// How often the console looks for news.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Every configured name.
 fn names() -> Vec<String> {
@@ -45,7 +40,7 @@ fn names() -> Vec<String> {
 }
 
 /// Checks that a guest of this name is configured.
-fn exists(name: &str) -> Result<(), Error> {
+pub(crate) fn exists(name: &str) -> Result<(), Error> {
     check_name(name)?;
     let config = Places::of(name).config();
     if config.exists() {
@@ -291,53 +286,6 @@ fn replace(path: &Path, text: &str) -> Result<(), Error> {
     file.as_file().set_permissions(rights).map_err(output)?;
     file.persist(path).map_err(|e| output(e.error))?;
     Ok(())
-}
-
-/// `quartz console`: what the guest says, and what is typed to it. Ends with the input, or when
-/// the guest does.
-///
-/// # Errors
-/// There is no supervisor, or no guest.
-pub fn console(args: &ConsoleArgs) -> Result<(), Error> {
-    let mut from = 0;
-    let mut input = io::stdin().lock();
-    let mut open = !args.no_input;
-    let mut out = io::stdout().lock();
-    loop {
-        let news = request(&args.name, &Request::Lines { from }, QUICK)?;
-        for line in news["lines"].as_array().into_iter().flatten() {
-            if writeln!(out, "{}", line.as_str().unwrap_or("")).is_err() {
-                return Ok(());
-            }
-        }
-        from = news["next"].as_u64().unwrap_or(from);
-        if args.no_input {
-            return Ok(());
-        }
-        if !open {
-            // What was typed last is still to be answered.
-            thread::sleep(LOOK * 2);
-            let news = request(&args.name, &Request::Lines { from }, QUICK)?;
-            for line in news["lines"].as_array().into_iter().flatten() {
-                let _ = writeln!(out, "{}", line.as_str().unwrap_or(""));
-            }
-            return Ok(());
-        }
-        let stdin = io::stdin();
-        let ready = wait_any(&[stdin.as_fd()], Some(Instant::now() + LOOK))
-            .map_err(Error::system("cannot wait for input"))?;
-        if ready[0] {
-            let mut line = String::new();
-            let read = input
-                .read_line(&mut line)
-                .map_err(Error::system("cannot read"))?;
-            open = read > 0;
-            if open {
-                let line = line.trim_end().to_owned();
-                request(&args.name, &Request::Type { line }, QUICK)?;
-            }
-        }
-    }
 }
 
 /// `quartz autopsy NAME`: of a living guest.

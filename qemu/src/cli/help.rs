@@ -111,9 +111,16 @@ const TOP: &[(&str, &str)] = &[
 const CONSOLE: &[(&str, &str)] = &[
     (
         "quartz console www",
-        "the guest's log; lines go to the guest, Ctrl-C leaves",
+        "the guest's console, key by key; Ctrl-] leaves",
     ),
-    ("echo stats | quartz console www", "one command"),
+    (
+        "echo stats | quartz console www",
+        "the log, and one command",
+    ),
+    (
+        "quartz console www --pcap - | tcpdump -nr -",
+        "what passes in five seconds, or was captured before",
+    ),
 ];
 
 const COMPLETIONS: &[(&str, &str)] = &[

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Longest request.
 const MAX_REQUEST: u64 = 4096;
+/// In an answer: the connection carries the guest's serial line from now on.
+pub const ATTACHED: &str = "attached";
 /// Clients at once.
 const MAX_CLIENTS: usize = 32;
 /// The longest that any request takes: a successor's start, and the stop of who it replaces.
@@ -42,6 +44,8 @@ pub enum Request {
         /// The line.
         line: String,
     },
+    /// Be at the guest's serial line: after the answer the connection carries its bytes, both ways.
+    Attach,
     /// The lines that the guest said from this number on.
     Lines {
         /// The number.
@@ -49,8 +53,8 @@ pub enum Request {
     },
 }
 
-/// A request with where its answer goes.
-pub type Asked = (Request, SyncSender<Value>);
+/// A request with where its answer goes, and for [`Request::Attach`] the connection itself.
+pub type Asked = (Request, SyncSender<Value>, Option<UnixStream>);
 
 /// Serves the socket at `path` on threads of its own; requests go to `ask`.
 ///
@@ -92,14 +96,50 @@ fn converse(stream: &UnixStream, ask: &dyn Fn(Asked)) -> io::Result<()> {
         let answer = match serde_json::from_str::<Request>(&line) {
             Ok(request) => {
                 let (answer, answered) = sync_channel(1);
-                ask((request, answer));
+                let line = match request {
+                    Request::Attach => Some(stream.try_clone()?),
+                    _ => None,
+                };
+                ask((request, answer, line));
                 let late =
                     || json!({"ok": false, "error": "the supervisor did not answer in time"});
                 answered.recv_timeout(PATIENCE).unwrap_or_else(|_| late())
             }
             Err(error) => json!({"ok": false, "error": format!("no request: {error}")}),
         };
+        if answer[ATTACHED] == true {
+            // It was told so, and belongs to somebody else.
+            return Ok(());
+        }
         (&*stream).write_all(format!("{answer}\n").as_bytes())?;
+    }
+}
+
+/// Gets to the serial line of the guest whose supervisor is behind the socket at `path`.
+///
+/// # Errors
+/// Nobody is there, nobody answers in time, or the request is refused.
+pub fn attach(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(patience))?;
+    let text = serde_json::to_string(&Request::Attach)?;
+    (&stream).write_all(format!("{text}\n").as_bytes())?;
+    // Byte by byte: what follows the answer is the guest's.
+    let mut answer = Vec::new();
+    while answer.last() != Some(&b'\n') && answer.len() < MAX_REQUEST as usize {
+        let mut byte = [0];
+        (&stream).read_exact(&mut byte)?;
+        answer.extend(byte);
+    }
+    let answer: Value = serde_json::from_slice(&answer)?;
+    match answer["ok"] == true {
+        true => Ok(stream),
+        false => Err(io::Error::other(
+            answer["error"]
+                .as_str()
+                .unwrap_or("no reason was given")
+                .to_owned(),
+        )),
     }
 }
 
@@ -129,7 +169,7 @@ mod tests {
     fn requests_are_answered_and_garbage_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
-        serve(&path, |(request, answer)| {
+        serve(&path, |(request, answer, _)| {
             let text = format!("{request:?}");
             answer.send(json!({"ok": true, "request": text})).unwrap();
         })

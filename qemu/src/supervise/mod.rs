@@ -25,6 +25,7 @@ pub mod evidence;
 pub mod examine;
 pub mod instance;
 pub mod life;
+mod listeners;
 pub mod metrics;
 pub mod places;
 pub mod process;
@@ -90,8 +91,8 @@ pub fn main(args: &SuperviseArgs) -> Result<(), Error> {
         })
         .map_err(Error::system("cannot start a thread"))?;
     let asked = sender.clone();
-    control::serve(&places.control(), move |(request, answer)| {
-        let _ = asked.send(Message::Asked(request, answer));
+    control::serve(&places.control(), move |(request, answer, line)| {
+        let _ = asked.send(Message::Asked(request, answer, line));
     })
     .map_err(Error::system("cannot serve the control socket"))?;
     let channel = (sender, messages);

@@ -26,6 +26,7 @@ use sd_notify::NotifyState;
 use serde_json::Value;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -46,7 +47,7 @@ pub enum Message {
     /// A means could not be tried on this guest.
     Refused(u64, Means),
     /// A request.
-    Asked(Request, SyncSender<Value>),
+    Asked(Request, SyncSender<Value>, Option<UnixStream>),
     /// A signal asks to stop.
     Stop,
     /// A signal asks to be replaced by the program that is installed now.
@@ -275,7 +276,9 @@ impl Supervisor {
                     }
                 }
             }
-            Message::Asked(request, answer) => self.answer(request, answer, &mut actions),
+            Message::Asked(request, answer, line) => {
+                self.answer(request, answer, line, &mut actions);
+            }
             Message::Stop => self.stop(&mut actions),
             Message::Renew => self.renew = true,
         }

@@ -4,6 +4,7 @@
 use super::evidence::Evidence;
 use super::instance::Instance;
 use super::life::Millis;
+use super::listeners::Listeners;
 use super::process::now;
 use crate::guest::Ending;
 use crate::http;
@@ -11,11 +12,12 @@ use crate::journal::{Journal, clean};
 use crate::monitor::{Monitor, MonitorError, Sent};
 use crate::signals::wait_any;
 use quartz_abi::Heartbeat;
+use quartz_console::armor::Reader;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -27,11 +29,13 @@ use std::time::{Duration, Instant};
 
 /// How often a guest is asked that has not answered yet.
 const EAGER: Duration = Duration::from_millis(50);
+/// How often the serial line of a guest that was just started is tried.
+const DIAL: Duration = Duration::from_millis(2);
 /// How long a question on the monitor may take.
 const QUERY: Duration = Duration::from_millis(1500);
 /// How often the end of a thread is looked for, and lost sockets are tried again.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long QEMU may take to make its monitor's socket.
+/// How long QEMU may take to make its sockets.
 const START: Duration = Duration::from_secs(2);
 /// Longest line of the serial log.
 const LINE: usize = 2048;
@@ -103,6 +107,7 @@ pub struct Watch {
     over: Arc<AtomicBool>,
     desk: Desk,
     typing: Arc<Mutex<Option<UnixStream>>>,
+    listeners: Arc<Listeners>,
     /// What the guest says on its serial line, without heartbeats.
     pub journal: Arc<Journal>,
 }
@@ -133,6 +138,7 @@ impl Watch {
                 sent: Arc::default(),
             },
             typing: Arc::default(),
+            listeners: Arc::default(),
             journal: Journal::new(false),
         };
         watch.seed(instance);
@@ -180,6 +186,7 @@ impl Watch {
             socket: instance.serial_path(),
             log: instance.folder.join(crate::machine::SERIAL_LOG),
             typing: Arc::clone(&watch.typing),
+            listeners: Arc::clone(&watch.listeners),
             journal: Arc::clone(&watch.journal),
         };
         begin("serial", Box::new(move || serial.listen(&over, &evidence)))?;
@@ -225,6 +232,24 @@ impl Watch {
         self.desk.clone()
     }
 
+    /// Gives the serial line to `stream` too: it is told so, and then what the guest says, and what
+    /// it says is typed.
+    ///
+    /// # Errors
+    /// The stream is of no use, or one too many.
+    pub fn attach(&self, stream: UnixStream) -> io::Result<()> {
+        let told = json!({"ok": true});
+        (&stream).write_all(format!("{told}\n").as_bytes())?;
+        self.listeners.add(stream.try_clone()?)?;
+        let (typing, over) = (Arc::clone(&self.typing), Arc::clone(&self.over));
+        thread::Builder::new().name("keys".into()).spawn(move || {
+            pass_keys(&stream, &typing, &over);
+            // The other half is let go with the next word of the guest.
+            let _ = stream.shutdown(Shutdown::Both);
+        })?;
+        Ok(())
+    }
+
     /// Types a line on the guest's console; whether it could be.
     #[must_use]
     pub fn type_line(&self, line: &str) -> bool {
@@ -233,6 +258,38 @@ impl Watch {
         typing.as_ref().is_some_and(
             |mut stream| matches!(stream.write(text.as_bytes()), Ok(n) if n == text.len()),
         )
+    }
+}
+
+/// Types what comes from a listener, until it ends or the watch does. What the guest does not take
+/// at once waits there, and with it who types.
+fn pass_keys(stream: &UnixStream, typing: &Mutex<Option<UnixStream>>, over: &AtomicBool) {
+    let mut buffer = [0; 256];
+    let (mut from, mut to) = (0, 0);
+    while !over.load(Relaxed) {
+        if from == to {
+            let look = Some(Instant::now() + LOOK);
+            if !wait_any(&[stream.as_fd()], look).is_ok_and(|ready| ready[0]) {
+                continue;
+            }
+            match (&*stream).read(&mut buffer) {
+                Ok(n) if n > 0 => (from, to) = (0, n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                _ => return,
+            }
+        }
+        let typing = typing.lock().unwrap_or_else(PoisonError::into_inner);
+        match typing
+            .as_ref()
+            .map(|mut line| line.write(&buffer[from..to]))
+        {
+            Some(Ok(n)) => from += n,
+            // Nobody serves it now, or it is full.
+            _ => {
+                drop(typing);
+                thread::sleep(EAGER);
+            }
+        }
     }
 }
 
@@ -347,16 +404,20 @@ struct Serial {
     socket: PathBuf,
     log: PathBuf,
     typing: Arc<Mutex<Option<UnixStream>>>,
+    listeners: Arc<Listeners>,
     journal: Arc<Journal>,
 }
 
 impl Serial {
     fn listen(&self, over: &AtomicBool, evidence: &Mutex<Evidence>) {
         let mut line = Vec::new();
+        let begun = Instant::now();
         while !over.load(Relaxed) {
             // QEMU takes some time to serve it; and one that stands still never does.
             let Ok(mut stream) = dial(&self.socket) else {
-                thread::sleep(EAGER);
+                // What the guest says before is not heard, and it boots in some 30 ms.
+                let fresh = begun.elapsed() < START;
+                thread::sleep(if fresh { DIAL } else { EAGER });
                 continue;
             };
             self.type_on(stream.try_clone().ok());
@@ -369,6 +430,7 @@ impl Serial {
                 }
                 match stream.read(&mut buffer) {
                     Ok(n) if n > 0 => {
+                        self.listeners.tell(&buffer[..n]);
                         for &byte in &buffer[..n] {
                             self.take(byte, &mut line, evidence);
                         }
@@ -394,6 +456,8 @@ impl Serial {
         let text = clean(line);
         if let Some(beat) = Heartbeat::parse(&text) {
             lock(evidence).beat(now(), beat);
+        } else if Reader::owns(&text) {
+            // Whoever asked for captured frames listens: here they would push out the log.
         } else {
             self.journal.take(line);
             self.journal.take(b"\n");

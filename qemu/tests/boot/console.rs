@@ -6,6 +6,7 @@ use crate::harness::process::success;
 use crate::harness::{STEP, heavy, kernel, light, soon, wait_until};
 use quartz::guest::Ending;
 use quartz::http;
+use quartz::journal::Journal;
 use quartz::memory::Memory;
 use quartz::port;
 use quartz::spawn;
@@ -408,6 +409,50 @@ fn the_guest_ends_as_it_is_told() {
         let log = served.log();
         assert!(log.iter().any(|l| l.contains(words)), "{log:?}");
     }
+}
+
+/// `quartz run --console` before a terminal, which `script` provides.
+#[test]
+fn a_person_at_a_terminal_types_to_the_guest_key_by_key() {
+    let _light = light();
+    let quartz = env!("CARGO_BIN_EXE_quartz");
+    let kernel = kernel();
+    let run = format!(
+        "{quartz} run --console --accel tcg --port 0 --kernel {}",
+        kernel.display()
+    );
+    let mut command = Command::new("script");
+    command
+        .args(["-qefc", &run, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut script = spawn::bound(&mut command, Vec::new()).unwrap();
+    let screen = Journal::new(false);
+    screen.follow(script.stdout.take().unwrap()).unwrap();
+    let mut keys = script.stdin.take().unwrap();
+    let mut press = |pressed: &str, answer: &str| {
+        let mark = screen.mark();
+        keys.write_all(pressed.as_bytes()).unwrap();
+        let seen = screen.wait_for(mark, soon(), |l| l.contains(answer));
+        assert!(
+            seen.is_some(),
+            "no `{answer}` after {pressed:?}: {:?}",
+            screen.since(0)
+        );
+    };
+    press("", "quartz: serving http://127.0.0.1:");
+    press("", "quartz> ");
+    press("uptmie\x08\x08\x08", "uptmie");
+    // Neither is a signal for the tool: it is the guest's line that is given up.
+    press("\x03", "^C");
+    press("uptime\r", "up ");
+    // Who reboots it stays at its console.
+    press("reboot\r", "the guest asked to be started again");
+    press("", "quartz: serving http://127.0.0.1:");
+    press("version\r", "Quartz ");
+    press("\x1d", "the guest stopped as asked");
+    assert!(script.wait().unwrap().success());
 }
 
 /// A machine as a person starts it by hand, without the device that ends QEMU: the serial port on

@@ -132,6 +132,25 @@ fn commands_tell(c: &Container) {
         said.contains("ready in") && said.contains(", up "),
         "{said}"
     );
+    // Key by key, from a terminal that `script` provides, and while heartbeats come.
+    let keys = "(sleep 1.5; printf 'uptmie\\b\\b\\bime\\r'; sleep 1; printf '\\035') | \
+                script -qec 'quartz console unit' /dev/null";
+    let said = c.ok(keys);
+    assert!(
+        said.contains("Ctrl-] leaves") && said.contains("\nup "),
+        "{said}"
+    );
+    assert!(!said.contains("heartbeat"), "{said}");
+    // A capture is a file: its magic number, and more than its head.
+    let bytes = c
+        .ok("quartz console unit --pcap - --seconds 2 | tee /tmp/frames | head -c 4 | od -An -tx4");
+    assert_eq!(bytes.trim(), "a1b2c3d4");
+    c.ok("test $(stat -c %s /tmp/frames) -gt 200");
+    let log = c.ok("quartz console unit --no-input");
+    assert!(
+        log.contains("pcap: capturing") && !log.contains("pcap 0 "),
+        "{log}"
+    );
     let told = c.ok("quartz autopsy unit");
     let (verdict, folder) = told.trim().split_once('\n').expect(&told);
     assert_eq!(verdict, "verdict: every part answers");

@@ -1,10 +1,11 @@
 //! What is asked on the control socket, and its answers.
 
 use super::Supervisor;
-use crate::supervise::control::Request;
+use crate::supervise::control::{ATTACHED, Request};
 use crate::supervise::life::Action;
 use crate::supervise::process::now;
 use serde_json::{Value, json};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::SyncSender;
 
 impl Supervisor {
@@ -12,6 +13,7 @@ impl Supervisor {
         &mut self,
         request: Request,
         answer: SyncSender<Value>,
+        line: Option<UnixStream>,
         actions: &mut Vec<Action>,
     ) {
         let done = |value: Value| {
@@ -34,6 +36,13 @@ impl Supervisor {
                 Some(current) if current.watch.type_line(&line) => json!({"ok": true}),
                 Some(_) => json!({"ok": false, "error": "the console does not take it"}),
                 None => no_guest(),
+            }),
+            Request::Attach => done(match (&self.current, line) {
+                (Some(current), Some(line)) => match current.watch.attach(line) {
+                    Ok(()) => json!({"ok": true, ATTACHED: true}),
+                    Err(error) => json!({"ok": false, "error": error.to_string()}),
+                },
+                _ => no_guest(),
             }),
             Request::Lines { from } => done(match &self.current {
                 Some(current) => json!({
