@@ -6,10 +6,11 @@ NET ?= user
 MEM ?= 64M
 ACCEL ?= auto
 APPEND ?=
+CONSOLE ?=
 GDB ?= target/gdb.sock
 
 # Handed to the commands through the environment: no name needs quoting twice.
-export SITE PORT NET MEM ACCEL APPEND GDB
+export SITE PORT NET MEM ACCEL APPEND CONSOLE GDB
 # The kernel and the tool find each other in target/.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
@@ -24,7 +25,7 @@ build: kernel tool ## the kernel and the quartz command
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  make run takes: SITE=dir PORT=8080 NET=user|tap:NAME MEM=64M ACCEL=auto|kvm|tcg APPEND=words'
+	@echo '  make run takes: SITE=dir PORT=8080 NET=user|tap:NAME MEM=64M ACCEL=auto|kvm|tcg APPEND=words CONSOLE=1'
 
 .PHONY: setup
 setup: ## installs what building and running need, if it is missing
@@ -58,7 +59,7 @@ tool: setup
 .PHONY: run
 run: kernel tool ## serve SITE (default: the demo) on 127.0.0.1:PORT until Ctrl-C
 	@exec target/release/quartz run $${SITE:+--site "$$SITE"} --port "$$PORT" --net "$$NET" \
-		--mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND"
+		--mem "$$MEM" --accel "$$ACCEL" --append "$$APPEND" $${CONSOLE:+--console}
 
 .PHONY: debug
 debug: kernel tool ## the same, stopped until gdb lets it run; GDB: socket or port (default: target/gdb.sock)

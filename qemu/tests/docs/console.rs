@@ -1,7 +1,7 @@
 //! Commands of the serial console that the documentation names exist, and its page names all.
 
-use crate::page::{Page, pages, tell};
-use quartz_console::command::COMMANDS;
+use crate::page::{Block, Page, pages, tell};
+use quartz_console::command::{COMMANDS, Usage};
 
 /// What is typed behind the prompt in blocks of `page`, and is no command.
 fn wrong(page: &Page) -> Vec<String> {
@@ -58,4 +58,26 @@ fn a_command_of_the_console_that_does_not_exist_is_found() {
     assert_eq!(found, ["x.md:5: the console has no command `dance`"]);
     let unnamed = unnamed(&page);
     assert_eq!(unnamed.len(), COMMANDS.len() - 2, "{unnamed:?}");
+}
+
+#[test]
+fn the_list_of_commands_is_what_the_console_says() {
+    let path = "docs/console.md";
+    let page = pages().into_iter().find(|page| page.path.ends_with(path));
+    let page = page.expect("docs/console.md is where a reader looks for the commands");
+    let told = |block: &&Block| block.text.starts_with("quartz> help\n");
+    let told = page
+        .blocks
+        .iter()
+        .find(told)
+        .expect("a block with the list");
+    let real: String = COMMANDS
+        .iter()
+        .map(|entry| format!("{:38} {}\n", Usage(entry), entry.help))
+        .collect();
+    assert_eq!(
+        told.text.trim_end(),
+        format!("quartz> help\n{real}").trim_end(),
+        "{path} shows what `help` says: kernel/console/src/command.rs"
+    );
 }
