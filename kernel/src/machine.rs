@@ -335,6 +335,7 @@ impl Machine {
 
     /// Changes that; the next heartbeat is due at once.
     pub fn set_heartbeat(&mut self, seconds: Option<u16>) {
+        self.next_tick_us = 0;
         self.heartbeat = seconds.map(|s| (u64::from(s) * 1_000_000, 0));
     }
 

@@ -98,7 +98,7 @@ fn every_command_answers() {
             &["virtio-net, pin 23", "serial port, pin 4"],
             "unexpected: 0",
         ),
-        ("events 100", &["harvest", "publish"], " kick "),
+        ("events 100", &["publish"], " harvest "),
         ("log", &[], "log: INFO"),
         ("log warn", &[], "log: WARN"),
         (
