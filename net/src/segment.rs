@@ -115,7 +115,8 @@ impl Flags {
     pub const FIN: u8 = 0x01;
     /// The connection begins.
     pub const SYN: u8 = 0x02;
-    const RST: u8 = 0x04;
+    /// The connection is no more.
+    pub const RST: u8 = 0x04;
     /// What was sent so far is worth looking at.
     pub const PSH: u8 = 0x08;
     /// The acknowledgement number counts.

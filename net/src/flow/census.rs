@@ -16,21 +16,14 @@ impl Flow {
             Stage::Closing => FlowState::Closing,
         };
         // SYN and FIN take a number each.
-        let ended = matches!(
-            self.set.get::<Socket<'_>>(self.handle).state(),
-            State::CloseWait | State::Closing | State::LastAck | State::TimeWait
-        );
+        let ended = self.awake
+            && matches!(
+                self.set.get::<Socket<'_>>(self.handle).state(),
+                State::CloseWait | State::Closing | State::LastAck | State::TimeWait
+            );
         let data =
             |from: u32, to: u32, fin: bool| to.wrapping_sub(from).wrapping_sub(1 + u32::from(fin));
-        // Of a handshake the numbers are still smoltcp's.
-        let sent = self
-            .numbering
-            .shift()
-            .filter(|_| state != FlowState::HalfOpen);
-        let sent = sent.map_or(0, |shift| {
-            let iss = self.base.wrapping_add(shift).wrapping_sub(1);
-            data(iss, self.sender.span().0, self.sender.has_ended())
-        });
+        let sent = data(self.iss, self.sender.span().0, self.sender.has_ended());
         Some(FlowSnapshot {
             slot,
             state,

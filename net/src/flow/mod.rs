@@ -8,24 +8,25 @@
 //! goes out, and acknowledgements of data end here.
 
 mod census;
-mod revive;
+mod handshake;
 mod speech;
+mod wake;
 
 use crate::challenge::{self, Challenges, Standing, Verdict};
 use crate::context::Context;
 use crate::deadlines::earlier;
 use crate::host::Host;
 use crate::http::conn::Scene;
-use crate::http::{Conn, Wait};
+use crate::http::{Conn, Ear, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Sack, Sender, before};
+use crate::sender::{Ack, Peer, Sender, before};
 use crate::sequence::Numbering;
+use handshake::Heard;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, State};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::IpListenEndpoint;
 
 /// How long a handshake may take.
 const HALF_OPEN: Duration = Duration::from_secs(10);
@@ -71,6 +72,19 @@ pub(crate) enum Fate {
     Ends,
 }
 
+/// How a connection begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening {
+    /// The hash of its tuple.
+    pub hash: u64,
+    /// The peer's initial sequence number.
+    pub irs: u32,
+    /// Ours.
+    pub iss: u32,
+    /// What the peer said of itself.
+    pub peer: Peer,
+}
+
 /// Which deadline of a connection has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
@@ -104,6 +118,17 @@ pub(crate) struct Flow {
     peer: [u8; 6],
     /// The peer's initial sequence number.
     pub irs: u32,
+    /// Ours.
+    pub iss: u32,
+    /// When the SYN|ACK goes out again, and how often it did.
+    again: Instant,
+    shakes: u8,
+    /// smoltcp knows of the connection: see [`wake`].
+    awake: bool,
+    /// The connection is to be reset. Only for one whose socket sleeps.
+    reset: bool,
+    /// Both ends have said everything. The same.
+    over: bool,
     /// How our numbers differ on the wire from smoltcp's, for the handshake.
     numbering: Numbering,
     /// smoltcp's next number after the handshake.
@@ -159,6 +184,12 @@ impl Flow {
             opened: Instant::ZERO,
             peer: [0; 6],
             irs: 0,
+            iss: 0,
+            again: Instant::ZERO,
+            shakes: 0,
+            awake: false,
+            reset: false,
+            over: false,
             numbering: Numbering::Plain,
             base: 0,
             queue: Queue::new(),
@@ -187,29 +218,31 @@ impl Flow {
         flow
     }
 
-    /// Makes the slot ready for the SYN in `segment`. `iss`: our initial sequence number; `mtu`:
-    /// that of our link.
-    pub fn open(
-        &mut self,
-        segment: &Segment,
-        frame: &[u8],
-        hash: u64,
-        iss: u32,
-        mtu: usize,
-        now: Instant,
-    ) {
+    /// Makes the slot ready for a connection, by its SYN or by the acknowledgement of a cookie: then it
+    /// is half open, and the segment is still to be taken. `mtu`: that of our link.
+    pub fn open(&mut self, segment: &Segment, opening: &Opening, mtu: usize, now: Instant) {
         self.conn = Conn::new();
         self.wait = Wait::Request;
         self.stage = Stage::HalfOpen;
         self.tuple = segment.tuple;
-        self.hash = hash;
+        self.hash = opening.hash;
         self.opened = now;
-        self.irs = segment.seq;
-        self.numbering = Numbering::From(iss);
+        self.peer = segment.source;
+        self.irs = opening.irs;
+        self.iss = opening.iss;
+        self.again = now;
+        self.shakes = 0;
+        self.awake = false;
+        self.reset = false;
+        self.over = false;
+        self.numbering = Numbering::Plain;
         let most = mtu - crate::frame::overhead(&segment.tuple);
-        self.sender
-            .open(iss, segment::peer(frame, segment), most, now);
-        self.heard = segment.seq.wrapping_add(1);
+        self.sender.open(opening.iss, opening.peer, most, now);
+        if !segment.flags.syn() {
+            // Nobody knows when the cookie was sent.
+            self.sender.opened_again();
+        }
+        self.heard = opening.irs.wrapping_add(1);
         self.skipped = 0;
         self.reach = self.heard;
         self.ack_now = false;
@@ -218,17 +251,14 @@ impl Flow {
         self.challenges = Challenges::new();
         self.deadline = now + HALF_OPEN;
         self.stalled = false;
-        let endpoint = IpListenEndpoint {
-            addr: Some(segment.tuple.local_address().into()),
-            port: segment.tuple.local_port,
-        };
-        let listening = self.socket().listen(endpoint);
-        debug_assert!(listening.is_ok(), "the slot's socket was not closed");
     }
 
     /// Empties the slot. Nothing is sent.
     pub fn vacate(&mut self, blocks: &mut Blocks) {
-        self.socket().abort();
+        if self.awake {
+            self.socket().abort();
+            self.awake = false;
+        }
         self.queue.clear(blocks);
         self.stage = Stage::Free;
     }
@@ -249,8 +279,19 @@ impl Flow {
                 return false;
             }
             self.peer = segment.source;
-            self.shake(context, segment, frame, host, now);
-            return true;
+            if self.awake {
+                self.shake(context, segment, frame, host, now);
+                return true;
+            }
+            match self.hear_handshake(context, segment, now) {
+                Heard::Complete if segment.payload > 0 || segment.flags.fin() => {}
+                Heard::Syn | Heard::Complete => return true,
+                Heard::Other => {
+                    self.wake(context, host, now);
+                    self.shake(context, segment, frame, host, now);
+                    return true;
+                }
+            }
         }
         match challenge::judge(segment, &self.standing()) {
             Verdict::Take => {}
@@ -282,17 +323,37 @@ impl Flow {
             self.taken |= count > 0;
         }
         let ended = self.sender.has_ended();
-        if ack.bare && segment.seq == self.heard && !ended {
+        if ack.bare && segment.seq == self.heard && !(ended && self.awake) {
             // Nothing in it is for the socket.
             return self.has_more();
         }
         if self.read_in_place(context, segment, frame, now) {
             return true;
         }
+        if ended && self.hear_the_end(segment) {
+            return true;
+        }
+        self.wake(context, host, now);
         // What the socket believes to have sent: perhaps a FIN, and nothing else.
         let number = self.base.wrapping_add(u32::from(ended));
         self.feed(context, segment, frame, Some(number), host, now);
         true
+    }
+
+    /// Whether a segment is the peer's FIN and nothing else, after it has acknowledged ours: then
+    /// everything is over, and smoltcp need not hear of it.
+    fn hear_the_end(&mut self, segment: &Segment) -> bool {
+        let is_end = !self.awake
+            && segment.flags.fin()
+            && !segment.flags.rst()
+            && segment.payload == 0
+            && segment.seq == self.heard;
+        if is_end {
+            self.heard = self.heard.wrapping_add(1);
+            self.ack_now = true;
+            self.over = true;
+        }
+        is_end
     }
 
     /// Where the connection stands, for who judges segments.
@@ -357,9 +418,11 @@ impl Flow {
         {
             return false;
         }
-        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
-        if socket.state() != State::Established || socket.recv_queue() > 0 {
-            return false;
+        if self.awake {
+            let socket = self.set.get_mut::<Socket<'_>>(self.handle);
+            if socket.state() != State::Established || socket.recv_queue() > 0 {
+                return false;
+            }
         }
         let bytes = segment::payload(frame, segment);
         let port = self.tuple.local_port;
@@ -458,17 +521,7 @@ impl Flow {
             return;
         };
         self.base = number;
-        let ack = Ack {
-            ack: segment.ack,
-            window: segment.window,
-            seq: segment.seq,
-            bare: false,
-            blocks: Sack::default(),
-        };
-        self.sender.established(&ack, now);
-        self.stage = Stage::Idle;
-        self.deadline = now + IDLE;
-        context.service.stats.connections_served += 1;
+        self.establish(context, segment, now);
     }
 
     /// Reads, answers, sends. `at_rest`: no received frame is being looked at.
@@ -479,10 +532,13 @@ impl Flow {
         at_rest: bool,
         now: Instant,
     ) -> Fate {
-        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
-        match socket.state() {
-            State::SynReceived | State::Listen | State::Closed => {}
-            _ => {
+        match self.has_the_word() {
+            false => {}
+            true => {
+                let mut ear = Ear(match self.awake {
+                    true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
+                    false => None,
+                });
                 let service = &mut context.service;
                 let served = service.stats.requests_served;
                 let mut outbox = Outbox::new(&mut self.queue, &mut context.blocks);
@@ -495,7 +551,7 @@ impl Flow {
                     port: self.tuple.local_port,
                     now,
                 };
-                let wait = self.conn.advance(socket, &mut outbox, &mut scene);
+                let wait = self.conn.advance(&mut ear, &mut outbox, &mut scene);
                 let fresh = context.service.stats.requests_served != served;
                 self.note_wait(wait, fresh, now);
             }
@@ -504,10 +560,28 @@ impl Flow {
         // The queue of those that wait for the ring is looked at when the frames of this turn
         // have gone back.
         self.stalled |= self.conn.is_deferred();
+        if !self.awake {
+            return match (self.reset, self.over) {
+                (true, _) => Fate::Ends,
+                (false, true) => Fate::Lingers,
+                (false, false) => Fate::Lives,
+            };
+        }
         match self.socket().state() {
             State::TimeWait => Fate::Lingers,
             State::Closed | State::Listen => Fate::Ends,
             _ => Fate::Lives,
+        }
+    }
+
+    /// Whether requests may come and answers go.
+    fn has_the_word(&mut self) -> bool {
+        match self.awake {
+            false => self.stage != Stage::HalfOpen && !self.reset,
+            true => !matches!(
+                self.socket().state(),
+                State::SynReceived | State::Listen | State::Closed
+            ),
         }
     }
 
@@ -534,26 +608,41 @@ impl Flow {
     /// Ends what has taken too long: politely if the peer can still be told, else by a reset.
     /// `run` sends it.
     pub fn expire(&mut self, expiry: Expiry) {
-        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
-        if expiry == Expiry::Answer || !self.conn.give_up(socket) {
-            socket.abort();
+        if expiry == Expiry::Answer || !self.give_up() {
+            self.reset();
         }
+    }
+
+    fn give_up(&mut self) -> bool {
+        let mut ear = Ear(match self.awake {
+            true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
+            false => None,
+        });
+        self.conn.give_up(&mut ear)
     }
 
     /// Ends an idle connection in order. `run` sends it.
     pub fn close(&mut self) {
-        let socket = self.set.get_mut::<Socket<'_>>(self.handle);
-        self.conn.close(socket);
+        let mut ear = Ear(match self.awake {
+            true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
+            false => None,
+        });
+        self.conn.close(&mut ear);
     }
 
     /// Ends the connection by a reset. `run` sends it.
     pub fn reset(&mut self) {
-        self.socket().abort();
+        match self.awake {
+            true => self.socket().abort(),
+            false => self.reset = true,
+        }
     }
 
     /// When the connection wants attention next.
     pub fn next(&mut self, context: &mut Context, now: Instant) -> Instant {
-        let own = if self.stage == Stage::HalfOpen {
+        let own = if self.stage == Stage::HalfOpen && !self.awake {
+            Some(self.again)
+        } else if self.stage == Stage::HalfOpen {
             context.internet.poll_at(now, &self.set)
         } else if self.wait == Wait::Room && self.queue.len() == 0 {
             // There was no memory for its answer, and nothing of its own that will be freed.

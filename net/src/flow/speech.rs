@@ -20,11 +20,27 @@ impl Flow {
     /// Sends what can be sent.
     pub(super) fn send<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         self.stalled = false;
+        if !self.awake {
+            return match (self.reset, self.stage) {
+                (true, _) => self.say_reset(context, host),
+                (false, Stage::HalfOpen) => self.shake_hands(context, host, now),
+                (false, _) => self.speak(context, host, now),
+            };
+        }
         match self.socket().state() {
             State::Listen => {}
             State::SynReceived | State::Closed => self.let_socket_speak(context, host, now),
             _ => self.speak(context, host, now),
         }
+    }
+
+    /// Resets a connection whose socket sleeps.
+    fn say_reset<H: Host>(&mut self, context: &mut Context, host: &mut H) {
+        let head = Head {
+            window: 0,
+            ..self.head(self.sender.number(), Flags(Flags::RST | Flags::ACK))
+        };
+        context.wire.say(host, &head, 0, |_| {});
     }
 
     /// Sends the SYN|ACK or RST that the socket has to say.
@@ -90,7 +106,7 @@ impl Flow {
     /// Moves the end of the window when less than half of it is left. That takes smoltcp a
     /// segment, which is not sent.
     fn open_window<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
-        if self.window() < self.capacity / 2 {
+        if self.awake && self.window() < self.capacity / 2 {
             self.move_edge(context, host, now);
         }
     }
@@ -140,8 +156,10 @@ impl Flow {
                 return;
             }
             spoke = true;
-            // This is a peer that sends much.
-            self.move_edge(context, host, now);
+            if self.awake {
+                // This is a peer that sends much.
+                self.move_edge(context, host, now);
+            }
             let head = self.head(self.sender.number(), Flags(Flags::ACK));
             context.wire.say(host, &head, 0, |_| {});
         }
@@ -220,7 +238,7 @@ impl Flow {
             return true;
         }
         let known = self.window() as usize;
-        if known >= self.capacity as usize / 2 {
+        if !self.awake || known >= self.capacity as usize / 2 {
             return false;
         }
         let socket = self.socket();

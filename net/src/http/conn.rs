@@ -5,6 +5,7 @@
 
 use super::answer::{Answer, Choice};
 use super::body::{self, Body, Progress};
+use super::ear::Ear;
 use super::handled::{self, Call};
 use super::memo::Memo;
 use super::range::Spans;
@@ -16,7 +17,6 @@ use crate::app;
 use crate::host::Snapshot;
 use crate::outbox::Outbox;
 use crate::service::Service;
-use smoltcp::socket::tcp::Socket;
 use smoltcp::time::Instant;
 
 /// What a connection waits for.
@@ -125,19 +125,19 @@ impl Conn {
     /// Reads and answers as much as there is room for.
     pub fn advance(
         &mut self,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> Wait {
         loop {
             match self.state {
-                State::Head => match self.read_head(socket, scene) {
+                State::Head => match self.read_head(ear, scene) {
                     Read::Whole => {}
-                    Read::Partial | Read::Divided if socket.recv_queue() == 0 => {
+                    Read::Partial | Read::Divided if ear.recv_queue() == 0 => {
                         return Wait::Request;
                     }
                     Read::Partial | Read::Divided => return Wait::Head,
-                    Read::Ended => self.close(socket),
+                    Read::Ended => self.close(ear),
                 },
                 State::Continue => {
                     if !outbox.push_static(b"HTTP/1.1 100 Continue\r\n\r\n") {
@@ -146,25 +146,25 @@ impl Conn {
                     self.state = State::Body;
                 }
                 State::Body => {
-                    if !self.read_body(socket, scene) {
-                        if socket.may_recv() {
+                    if !self.read_body(ear, scene) {
+                        if ear.may_recv() {
                             return Wait::Content;
                         }
-                        self.close(socket);
+                        self.close(ear);
                     }
                 }
                 State::Answer => {
                     if let Answer::File(choice) = self.answer {
-                        if !self.write_file(choice, socket, outbox, scene) {
+                        if !self.write_file(choice, ear, outbox, scene) {
                             return Wait::Room;
                         }
-                    } else if !self.write_head(socket, outbox, scene) {
+                    } else if !self.write_head(ear, outbox, scene) {
                         return Wait::Room;
                     }
                 }
                 State::Content => {
                     if let Rest::Stream(_) = self.rest {
-                        if let Some(wait) = self.go_on(socket, outbox, scene) {
+                        if let Some(wait) = self.go_on(ear, outbox, scene) {
                             return wait;
                         }
                     } else if !self.rest.write(&self.spans, outbox, scene) {
@@ -173,13 +173,11 @@ impl Conn {
                     if self.keep {
                         self.state = State::Head;
                     } else {
-                        self.close(socket);
+                        self.close(ear);
                     }
                 }
                 State::Closed => {
-                    while socket.recv_queue() > 0
-                        && socket.recv(|buffer| (buffer.len(), ())).is_ok()
-                    {}
+                    while ear.recv_queue() > 0 && ear.recv(|buffer| (buffer.len(), ())).is_ok() {}
                     return Wait::End;
                 }
             }
@@ -255,15 +253,15 @@ impl Conn {
     }
 
     /// Ends the connection in order.
-    pub fn close(&mut self, socket: &mut Socket<'_>) {
-        socket.close();
+    pub fn close(&mut self, ear: &mut Ear<'_, '_>) {
+        ear.close();
         self.state = State::Closed;
     }
 
     /// The peer took too long. Says whether there is something to tell it.
-    pub fn give_up(&mut self, socket: &mut Socket<'_>) -> bool {
+    pub fn give_up(&mut self, ear: &mut Ear<'_, '_>) -> bool {
         match self.state {
-            State::Head if socket.recv_queue() == 0 => self.close(socket),
+            State::Head if ear.recv_queue() == 0 => self.close(ear),
             State::Head | State::Body => self.refuse(Status::RequestTimeout),
             State::Continue | State::Answer | State::Content | State::Closed => return false,
         }
@@ -277,20 +275,20 @@ impl Conn {
         self.state = State::Answer;
     }
 
-    fn read_head(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> Read {
-        let queued = socket.recv_queue();
-        let open = socket.may_recv();
+    fn read_head(&mut self, ear: &mut Ear<'_, '_>, scene: &mut Scene<'_>) -> Read {
+        let queued = ear.recv_queue();
+        let open = ear.may_recv();
         if queued == 0 {
             return if open { Read::Partial } else { Read::Ended };
         }
-        let full = queued == socket.recv_capacity();
+        let full = queued == ear.recv_capacity();
         // The peer has closed its side: what is here is all there will be.
-        let last = !matches!(socket.state(), smoltcp::socket::tcp::State::Established);
-        let mut read = socket
+        let last = !ear.is_open();
+        let mut read = ear
             .recv(|buffer| self.take(buffer, buffer.len() < queued, full, scene))
             .unwrap_or(Read::Ended);
         if let Read::Divided = read {
-            read = self.read_divided(socket, full, scene);
+            read = self.read_divided(ear, full, scene);
         }
         match read {
             Read::Partial if last => Read::Ended,
@@ -300,12 +298,12 @@ impl Conn {
 
     /// Reads a head that the end of the receive buffer divides, from a copy in one piece.
     #[cold]
-    fn read_divided(&mut self, socket: &mut Socket<'_>, full: bool, scene: &mut Scene<'_>) -> Read {
+    fn read_divided(&mut self, ear: &mut Ear<'_, '_>, full: bool, scene: &mut Scene<'_>) -> Read {
         let mut head = core::mem::take(&mut scene.service.head);
-        let len = socket.peek_slice(&mut head).unwrap_or(0);
+        let len = ear.peek_slice(&mut head);
         let (used, read) = self.take(&mut head[..len], false, full, scene);
         scene.service.head = head;
-        skip(socket, used);
+        skip(ear, used);
         read
     }
 
@@ -427,7 +425,7 @@ impl Conn {
     /// has come to its end.
     fn go_on(
         &mut self,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> Option<Wait> {
@@ -443,7 +441,7 @@ impl Conn {
             handled::Progress::Broken => {
                 log::warn!(target: "application", "a stream ended before its length");
                 self.keep = false;
-                self.close(socket);
+                self.close(ear);
                 Some(Wait::End)
             }
             handled::Progress::Room => Some(Wait::Room),
@@ -474,11 +472,11 @@ impl Conn {
     }
 
     /// Gives content to its handler, or throws it away; whether it has ended, or cannot be read.
-    fn read_body(&mut self, socket: &mut Socket<'_>, scene: &mut Scene<'_>) -> bool {
+    fn read_body(&mut self, ear: &mut Ear<'_, '_>, scene: &mut Scene<'_>) -> bool {
         let mut progress = Progress::More;
-        while progress == Progress::More && socket.recv_queue() > 0 {
+        while progress == Progress::More && ear.recv_queue() > 0 {
             let (body, work) = (&mut self.body, &mut self.work);
-            let read = socket.recv(|buffer| match self.answer {
+            let read = ear.recv(|buffer| match self.answer {
                 Answer::Finished(route) => {
                     let handler = scene.service.application.handler(route);
                     body.read_to(buffer, |piece| handler.content(work, piece))
@@ -500,7 +498,7 @@ impl Conn {
     fn write_file(
         &mut self,
         choice: Choice,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> bool {
@@ -516,7 +514,7 @@ impl Conn {
             scene.service.stats.answered(200);
             match self.keep {
                 true => self.state = State::Head,
-                false => self.close(socket),
+                false => self.close(ear),
             }
         }
         written
@@ -526,7 +524,7 @@ impl Conn {
     /// answer has to wait.
     fn write_head(
         &mut self,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> bool {
@@ -544,9 +542,9 @@ impl Conn {
         };
         let written = match self.answer {
             Answer::Handler(_) | Answer::Finished(_) => {
-                self.write_handled(form, socket, outbox, scene)
+                self.write_handled(form, ear, outbox, scene)
             }
-            Answer::Redirect(_) => self.write_redirect(form, socket, outbox, scene),
+            Answer::Redirect(_) => self.write_redirect(form, ear, outbox, scene),
             answer => response::write(answer, None, &self.spans, form, outbox, scene),
         };
         let Some(written) = written else {
@@ -563,7 +561,7 @@ impl Conn {
     fn write_handled(
         &mut self,
         mut form: Form,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> Option<response::Written> {
@@ -577,7 +575,7 @@ impl Conn {
             }
             Answer::Handler(route) => {
                 let mut head = core::mem::take(&mut scene.service.head);
-                let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
+                let len = ear.peek_slice(&mut head).min(self.held);
                 let head_now = &mut head[..len];
                 if let Ok(Parsed::Newer(figure)) = request::parse(head_now, &mut Room::new()) {
                     head_now[figure] = b'1';
@@ -591,7 +589,7 @@ impl Conn {
                     _ => None,
                 };
                 scene.service.head = head;
-                skip(socket, core::mem::take(&mut self.held));
+                skip(ear, core::mem::take(&mut self.held));
                 let Some(written) = written else {
                     // It was read before, and nothing has changed it.
                     self.refuse(Status::BadRequest);
@@ -610,12 +608,12 @@ impl Conn {
     fn write_redirect(
         &mut self,
         form: Form,
-        socket: &mut Socket<'_>,
+        ear: &mut Ear<'_, '_>,
         outbox: &mut Outbox<'_>,
         scene: &mut Scene<'_>,
     ) -> Option<response::Written> {
         let mut head = core::mem::take(&mut scene.service.head);
-        let len = socket.peek_slice(&mut head).unwrap_or(0).min(self.held);
+        let len = ear.peek_slice(&mut head).min(self.held);
         let (mut answer, mut query) = (self.answer, None);
         let mut room = Room::new();
         if let Ok(Parsed::Whole(_, request)) = request::parse(&head[..len], &mut room) {
@@ -626,16 +624,16 @@ impl Conn {
         let written = response::write(answer, query, &self.spans, form, outbox, scene);
         scene.service.head = head;
         if written.is_some() {
-            skip(socket, core::mem::take(&mut self.held));
+            skip(ear, core::mem::take(&mut self.held));
         }
         written
     }
 }
 
 /// Drops bytes from the front of the receive buffer.
-fn skip(socket: &mut Socket<'_>, mut count: usize) {
+fn skip(ear: &mut Ear<'_, '_>, mut count: usize) {
     while count > 0 {
-        let run = socket.recv(|buffer| {
+        let run = ear.recv(|buffer| {
             let run = count.min(buffer.len());
             (run, run)
         });

@@ -9,6 +9,7 @@ pub(crate) mod body;
 mod condition;
 pub(crate) mod conn;
 pub(crate) mod date;
+mod ear;
 pub(crate) mod fields;
 mod handled;
 mod memo;
@@ -22,5 +23,6 @@ pub(crate) mod status;
 mod target;
 
 pub(crate) use conn::{Conn, Wait};
+pub(crate) use ear::Ear;
 pub(crate) use memo::Memo;
 pub(crate) use status::Status;

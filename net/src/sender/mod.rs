@@ -75,6 +75,8 @@ pub(crate) struct Sender {
     told_by: (u32, u32),
     widest: u32,
     scale: u8,
+    /// It knows of shifts.
+    scales: bool,
     /// Largest segment.
     segment: u32,
     /// Nothing follows what is queued.
@@ -127,6 +129,7 @@ impl Sender {
             told_by: (0, 0),
             widest: 0,
             scale: 0,
+            scales: false,
             segment: 536,
             closed: false,
             ended: false,
@@ -154,12 +157,22 @@ impl Sender {
             nxt: first,
             max: first,
             scale: peer.scale.unwrap_or(0),
+            scales: peer.scale.is_some(),
             segment,
             selective: peer.sack,
             congestion: Congestion::new(segment),
             ..Sender::new()
         };
         self.rtt.sent(first, now);
+    }
+
+    /// What the peer said of itself.
+    pub fn peer(&self) -> Peer {
+        Peer {
+            segment: self.segment as u16,
+            scale: self.scales.then_some(self.scale),
+            sack: self.selective,
+        }
     }
 
     /// The SYN was sent again, or nobody knows when.

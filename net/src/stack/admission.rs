@@ -12,6 +12,7 @@
 //! connections have places of their own; when those are full, the oldest goes.
 
 use super::{HALF_OPEN, IDLE, Stack};
+use crate::flow::Opening;
 use crate::frame::{self, Head, OPTIONS};
 use crate::host::Host;
 use crate::segment::{self, Flags, Segment};
@@ -54,7 +55,13 @@ impl Stack {
         };
         let iss = self.sequence.initial(&segment.tuple, above, now);
         let mtu = self.context.wire.mtu();
-        self.pool[flow].open(segment, frame, hash, iss, mtu, now);
+        let opening = Opening {
+            hash,
+            irs: segment.seq,
+            iss,
+            peer: segment::peer(frame, segment),
+        };
+        self.pool[flow].open(segment, &opening, mtu, now);
         self.enter(flow, hash, segment);
         self.pool[flow].ingest(&mut self.context, segment, frame, host, now);
         self.run(flow, None, host, now);
@@ -112,7 +119,14 @@ impl Stack {
             return true;
         };
         self.context.service.stats.cookies.accepted += 1;
-        self.pool[flow].revive(&mut self.context, segment, hash, peer, host, now);
+        let opening = Opening {
+            hash,
+            irs: segment.seq.wrapping_sub(1),
+            iss: segment.ack.wrapping_sub(1),
+            peer,
+        };
+        let mtu = self.context.wire.mtu();
+        self.pool[flow].open(segment, &opening, mtu, now);
         self.enter(flow, hash, segment);
         self.pool[flow].ingest(&mut self.context, segment, frame, host, now);
         self.run(flow, Some(segment), host, now);
