@@ -2,7 +2,8 @@
 //!
 //! Owns everything from an Ethernet frame to a file's bytes: addresses, the flow table, TIME-WAIT,
 //! admission, HTTP, the site in its tar image, and the counters. smoltcp is the engine for
-//! handshakes, the receiving half of TCP and everything around it; the sending half is ours.
+//! whatever of TCP's receiving half is not a whole request in order, and for what is around it; the
+//! sending half and handshakes are ours.
 //! It never touches hardware, never reads a clock (the time comes with each call), never waits,
 //! and has no unsafe code.
 //!

@@ -428,8 +428,16 @@ pub(crate) fn payload<'a>(frame: &'a [u8], segment: &Segment) -> &'a [u8] {
     &frame[start..start + segment.payload]
 }
 
-/// What the options of an acknowledgement tell of gaps (RFC 2018, 3).
-pub(crate) fn blocks(frame: &[u8], segment: &Segment) -> Sack {
+/// What the options of an acknowledgement tell of gaps (RFC 2018, 3); `None`: there are no options.
+#[inline]
+pub(crate) fn blocks(frame: &[u8], segment: &Segment) -> Option<Sack> {
+    match frame[segment.start + 12] >> 4 {
+        5 => None,
+        _ => Some(blocks_among(frame, segment)),
+    }
+}
+
+fn blocks_among(frame: &[u8], segment: &Segment) -> Sack {
     let mut blocks = Sack::default();
     let header = usize::from(frame[segment.start + 12] >> 4) * 4;
     let mut options = &frame[segment.start + 20..segment.start + header];

@@ -110,3 +110,95 @@ fn the_window_stays_open_over_many_requests() {
         they += len as u32;
     }
 }
+
+#[test]
+fn a_client_that_closes_first_is_answered_and_forgotten() {
+    for asks in [false, true] {
+        let mut t = Transcript::open();
+        let (mut me, mut they) = (1, 1);
+        if asks {
+            send!(t, PA, seq me, ack they, data STYLE);
+            me += LEN;
+            they = answer(&mut t, they, me);
+        }
+        send!(t, FA, seq me, ack they);
+        recv!(t, FA, seq they, ack me + 1);
+        send!(t, A, seq me + 1, ack they + 1);
+        recv!(t);
+        let stats = t.rig.stack.stats();
+        assert_eq!((stats.open, stats.time_wait), (0, 0), "asks: {asks}");
+    }
+}
+
+#[test]
+fn an_end_that_we_begin_needs_no_socket_and_leaves_a_record() {
+    let close = b"GET /style.css HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    // The FIN is acknowledged with the client's own, before it, or twice.
+    for way in 0..3 {
+        let mut t = Transcript::open();
+        send!(t, PA, seq 1, ack 1, data close);
+        let me = 1 + close.len() as u32;
+        let (flags, _, ack, len) = recv!(t, FA, seq 1).heard();
+        assert_eq!((flags, ack), ("FA", Some(me)));
+        let they = 2 + len as u32;
+        for _ in 0..way {
+            send!(t, A, seq me, ack they);
+            recv!(t);
+        }
+        send!(t, FA, seq me, ack they);
+        recv!(t, A, seq they, ack me + 1, len 0);
+        let stats = t.rig.stack.stats();
+        assert_eq!((stats.open, stats.time_wait), (0, 1));
+        // The last acknowledgement was lost.
+        wait!(t, 1000);
+        send!(t, FA, seq me, ack they);
+        recv!(t, A, seq they, ack me + 1, len 0);
+    }
+}
+
+#[test]
+fn a_handshake_that_is_answered_wrongly_is_reset_and_goes_on() {
+    let mut t = Transcript::new();
+    send!(t, S, seq 0, mss 1460, selective true);
+    recv!(t, SA, seq 0, ack 1, window 8192);
+    // RFC 9293, 3.10.7.4: what acknowledges something else is reset, by its own number.
+    send!(t, A, seq 1, ack 1000);
+    recv!(t, R, seq 1000);
+    // The SYN again, and late.
+    send!(t, S, seq 0, mss 1460, selective true);
+    t.skip();
+    wait!(t, 1500);
+    t.skip();
+    send!(t, PA, seq 1, ack 1, data STYLE);
+    answer(&mut t, 1, 1 + LEN);
+    assert_eq!(t.rig.stack.stats().connections_served, 1);
+}
+
+#[test]
+fn a_request_that_completes_the_handshake_is_answered() {
+    for cut in [LEN as usize, 9] {
+        let mut t = Transcript::new();
+        send!(t, S, seq 0, mss 1460, selective true);
+        recv!(t, SA, seq 0, ack 1);
+        send!(t, PA, seq 1, ack 1, data & STYLE[..cut]);
+        if cut < STYLE.len() {
+            recv!(t);
+            send!(t, PA, seq 1 + cut as u32, ack 1, data & STYLE[cut..]);
+        }
+        answer(&mut t, 1, 1 + LEN);
+    }
+}
+
+#[test]
+fn a_connection_that_is_drained_says_so_without_its_socket() {
+    let mut t = Transcript::open();
+    send!(t, PA, seq 1, ack 1, data STYLE);
+    let they = answer(&mut t, 1, 1 + LEN);
+    send!(t, A, seq 1 + LEN, ack they);
+    t.rig.stack.drain(t.rig.now);
+    t.turn();
+    recv!(t, FA, seq they, ack 1 + LEN);
+    send!(t, FA, seq 1 + LEN, ack they + 1);
+    recv!(t, A, seq they + 1, ack 2 + LEN);
+    assert!(t.rig.stack.drained());
+}

@@ -44,7 +44,7 @@ impl Flow {
             window: segment.window,
             seq: segment.seq,
             bare: false,
-            blocks: Sack::default(),
+            blocks: &Sack::NONE,
         };
         self.sender.established(&ack, now);
         self.stage = Stage::Idle;

@@ -3,9 +3,10 @@
 //! smoltcp looks through a set for the socket that a segment belongs to. With one socket to a set
 //! that costs the same for ten connections as for ten thousand; which set is the stack's business.
 //!
-//! The socket does the handshake, receives, and keeps the state. It has no send buffer and never
-//! learns of a byte that we send: what is said lies in the [`Queue`], `sender` decides what of it
-//! goes out, and acknowledgements of data end here.
+//! The socket receives, and keeps the state. It has no send buffer and never learns of a byte that we
+//! send: what is said lies in the [`Queue`], `sender` decides what of it goes out, and
+//! acknowledgements of data end here. It sleeps until it is needed, which mostly it is not: see
+//! `handshake` and `wake`.
 
 mod census;
 mod handshake;
@@ -21,7 +22,7 @@ use crate::http::{Conn, Ear, Wait};
 use crate::link::Link;
 use crate::outbox::{Blocks, Outbox, Queue};
 use crate::segment::{self, Segment, Tuple};
-use crate::sender::{Ack, Peer, Sender, before};
+use crate::sender::{Ack, Peer, Sack, Sender, before};
 use crate::sequence::Numbering;
 use handshake::Heard;
 use smoltcp::iface::{SocketHandle, SocketSet};
@@ -293,31 +294,21 @@ impl Flow {
                 }
             }
         }
-        match challenge::judge(segment, &self.standing()) {
-            Verdict::Take => {}
-            Verdict::Drop => {
-                context.service.stats.dropped.ignored += 1;
-                return false;
-            }
-            Verdict::Challenge if self.challenges.allows(now) => {
-                context.service.stats.challenged += 1;
-                self.ack_now = true;
-                return true;
-            }
-            Verdict::Challenge => {
-                context.service.stats.dropped.limited += 1;
-                return false;
-            }
+        let expected = self.is_expected(segment);
+        if !expected && let Some(answer) = self.suspect(context, segment, now) {
+            return answer;
         }
         self.peer = segment.source;
+        let blocks = segment::blocks(frame, segment);
         let ack = Ack {
             ack: segment.ack,
             window: segment.window,
             seq: segment.seq,
             bare: segment.payload == 0 && segment.flags.is_bare_ack(),
-            blocks: segment::blocks(frame, segment),
+            blocks: blocks.as_ref().unwrap_or(&Sack::NONE),
         };
-        if segment.flags.acknowledges() && !segment.flags.rst() && self.is_near(segment) {
+        let speaks = segment.flags.acknowledges() && !segment.flags.rst();
+        if expected || (speaks && self.is_near(segment)) {
             let count = self.sender.acknowledge(&ack, self.in_sight(), now);
             self.queue.acknowledge(&mut context.blocks, count as usize);
             self.taken |= count > 0;
@@ -354,6 +345,36 @@ impl Flow {
             self.over = true;
         }
         is_end
+    }
+
+    /// Whether a segment is the next one, acknowledges what may be acknowledged, and does nothing
+    /// else: nobody has to judge it.
+    fn is_expected(&self, segment: &Segment) -> bool {
+        let (una, max, _) = self.sender.span();
+        segment.seq == self.heard
+            && segment.flags.is_data()
+            && segment.payload as u32 <= self.window()
+            && segment.ack.wrapping_sub(una) <= max.wrapping_sub(una)
+    }
+
+    /// Judges a segment. If it is not to be taken: whether there is something to do.
+    fn suspect(&mut self, context: &mut Context, segment: &Segment, now: Instant) -> Option<bool> {
+        match challenge::judge(segment, &self.standing()) {
+            Verdict::Take => None,
+            Verdict::Drop => {
+                context.service.stats.dropped.ignored += 1;
+                Some(false)
+            }
+            Verdict::Challenge if self.challenges.allows(now) => {
+                context.service.stats.challenged += 1;
+                self.ack_now = true;
+                Some(true)
+            }
+            Verdict::Challenge => {
+                context.service.stats.dropped.limited += 1;
+                Some(false)
+            }
+        }
     }
 
     /// Where the connection stands, for who judges segments.

@@ -218,6 +218,9 @@ impl Queue {
 
     /// Copies what lies `skip` bytes behind the front into `target`, all of which is queued.
     pub fn copy(&self, blocks: &Blocks, mut skip: usize, mut target: &mut [u8]) {
+        if skip == 0 && target.len() == self.len {
+            return self.copy_all(blocks, target);
+        }
         for at in 0..self.count {
             let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
             let len = extent.len();
@@ -234,6 +237,22 @@ impl Queue {
             skip = 0;
         }
         debug_assert!(target.is_empty(), "more was sent than is queued");
+    }
+
+    /// Copies all of it, as for most answers.
+    fn copy_all(&self, blocks: &Blocks, mut target: &mut [u8]) {
+        for at in 0..self.count {
+            let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
+            let Some((here, rest)) = target.split_at_mut_checked(extent.len()) else {
+                debug_assert!(false, "the extents are longer than their sum");
+                return;
+            };
+            match *extent {
+                Extent::Static(bytes) => here.copy_from_slice(bytes),
+                ref other => other.copy(blocks, 0, here),
+            }
+            target = rest;
+        }
     }
 
     /// How many bytes `skip` behind the front can go into one long frame: those up to the next

@@ -98,13 +98,13 @@ impl Sender {
     }
 
     /// Takes in what an acknowledgement tells of gaps. Whether something has arrived twice.
-    pub(super) fn hear_blocks(&mut self, ack: &Ack, now: Instant) -> bool {
+    pub(super) fn hear_blocks(&mut self, ack: &Ack<'_>, now: Instant) -> bool {
         if !self.selective || ack.blocks.count == 0 {
             return false;
         }
-        let late = self.score.take(&ack.blocks, self.una, self.max, now);
+        let late = self.score.take(ack.blocks, self.una, self.max, now);
         self.loss.reorders |= late;
-        if !Scoreboard::is_duplicate(&ack.blocks, ack.ack) {
+        if !Scoreboard::is_duplicate(ack.blocks, ack.ack) {
             return false;
         }
         self.loss.reorders = true;

@@ -32,7 +32,7 @@ pub(crate) struct Peer {
 
 /// What an acknowledgement says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ack {
+pub(crate) struct Ack<'a> {
     /// The number behind what has arrived.
     pub ack: u32,
     /// The window, as it stands in the segment.
@@ -42,7 +42,7 @@ pub(crate) struct Ack {
     /// Whether the segment carries nothing else.
     pub bare: bool,
     /// What has arrived beyond that number.
-    pub blocks: Sack,
+    pub blocks: &'a Sack,
 }
 
 /// A segment to be sent.
@@ -181,7 +181,7 @@ impl Sender {
     }
 
     /// The handshake is complete by this segment.
-    pub fn established(&mut self, ack: &Ack, now: Instant) {
+    pub fn established(&mut self, ack: &Ack<'_>, now: Instant) {
         self.rtt.acknowledged(ack.ack, now);
         self.told_by = (ack.seq, ack.ack);
         self.take_window(ack);
@@ -256,7 +256,7 @@ impl Sender {
 
     /// Takes note of an acknowledgement of something that was sent. `queued`: bytes in the queue.
     /// So many of them have arrived; the queue has to drop them.
-    pub fn acknowledge(&mut self, ack: &Ack, queued: usize, now: Instant) -> u32 {
+    pub fn acknowledge(&mut self, ack: &Ack<'_>, queued: usize, now: Instant) -> u32 {
         debug_assert!(!before(self.max, ack.ack));
         if ack.ack == self.max && ack.blocks.count == 0 && self.una != self.max && self.is_calm() {
             return self.settle(ack, queued, now);
@@ -303,7 +303,7 @@ impl Sender {
 
     /// All that was under way has arrived, and everything goes as it should: what
     /// [`Sender::acknowledge`] does then, which is what it mostly does.
-    fn settle(&mut self, ack: &Ack, queued: usize, now: Instant) -> u32 {
+    fn settle(&mut self, ack: &Ack<'_>, queued: usize, now: Instant) -> u32 {
         self.take_window(ack);
         let flight = self.max.wrapping_sub(self.una);
         let fin = self.fin_end(queued) == Some(ack.ack);
@@ -319,7 +319,7 @@ impl Sender {
         count
     }
 
-    fn take_window(&mut self, ack: &Ack) {
+    fn take_window(&mut self, ack: &Ack<'_>) {
         let (seq, number) = self.told_by;
         if before(seq, ack.seq) || (seq == ack.seq && !before(ack.ack, number)) {
             self.window = u32::from(ack.window) << self.scale;

@@ -25,6 +25,12 @@ pub(crate) struct Sack {
 }
 
 impl Sack {
+    /// No blocks.
+    pub const NONE: Sack = Sack {
+        blocks: [(0, 0); BLOCKS],
+        count: 0,
+    };
+
     /// The blocks.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.blocks[..usize::from(self.count)].iter().copied()

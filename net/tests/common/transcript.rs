@@ -192,6 +192,12 @@ impl Transcript {
         self.listen();
     }
 
+    /// Lets the server do what is due.
+    pub fn turn(&mut self) {
+        self.rig.stack.timers(&mut self.rig.machine, self.rig.now);
+        self.listen();
+    }
+
     /// Gives the server a frame.
     pub fn hear(&mut self, frame: &[u8]) {
         self.rig.inject(frame);
