@@ -27,7 +27,7 @@ const CHECK: &str = r##"<!doctype html><title>check</title>
 <script>
 const frame = document.getElementById("frame");
 const [rates, tables] = [new Set(), new Set()];
-let [points, most] = [0, 0];
+let [points, most, narrow, wide] = [0, 0, 0, 0];
 setInterval(() => {
     const page = frame.contentDocument;
     if (!page?.querySelector("#flows th[aria-sort=descending]")) return;
@@ -37,6 +37,10 @@ setInterval(() => {
     const lines = all(".charts path.line").map((line) => line.getAttribute("d").split("L").length);
     points = Math.max(points, ...lines);
     most = Math.max(most, all("#flows tbody tr").length);
+    // At the width of a phone, too, nothing but the table is to be scrolled sideways.
+    narrow += frame.clientWidth === 390;
+    wide += page.documentElement.scrollWidth > page.documentElement.clientWidth;
+    if (performance.now() > 5000) frame.width = 390;
     const own = all("#flows tbody tr").filter((row) => row.cells[2].textContent === "9100");
     document.getElementById("result").textContent = [
         "state=" + page.getElementById("state").textContent,
@@ -47,7 +51,7 @@ setInterval(() => {
         "named=" + all(".charts svg").filter((svg) => /\d/.test(svg.getAttribute("aria-label"))).length,
         "sort=" + page.querySelector("#flows th[aria-sort=descending]").textContent,
         "resets=" + all("#trouble dd")[0].textContent,
-        "wide=" + (page.documentElement.scrollWidth > page.documentElement.clientWidth),
+        "narrow=" + narrow, "wide=" + wide,
     ].join(";");
 }, 200);
 </script>
@@ -78,7 +82,7 @@ fn the_admin_page_moves_and_shows_who_looks_at_it() {
         assert!(value(&result, "gap").contains(" of "), "{result}");
         assert_eq!(value(&result, "sort"), "Age", "{result}");
         assert_eq!(number("resets"), 0, "{result}");
-        assert_eq!(value(&result, "wide"), "false", "{result}");
+        assert!(number("narrow") >= 1 && number("wide") == 0, "{result}");
 
         let picture = profile.path().join("admin.png");
         let word = format!("--screenshot={}", picture.display());
