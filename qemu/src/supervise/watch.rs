@@ -15,7 +15,7 @@ use quartz_abi::Heartbeat;
 use quartz_console::armor::Reader;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 /// How often a guest is asked that has not answered yet.
 const EAGER: Duration = Duration::from_millis(50);
-/// How often the serial line of a guest that was just started is tried.
-const DIAL: Duration = Duration::from_millis(2);
+/// How often the log is looked at for what was heard, which QEMU writes a moment later.
+const LAG: Duration = Duration::from_millis(10);
 /// How long a question on the monitor may take.
 const QUERY: Duration = Duration::from_millis(1500);
 /// How often the end of a thread is looked for, and lost sockets are tried again.
@@ -141,7 +141,7 @@ impl Watch {
             listeners: Arc::default(),
             journal: Journal::new(false),
         };
-        watch.seed(instance);
+        let known = watch.seed(instance);
         let shared = || (Arc::clone(&watch.evidence), Arc::clone(&watch.over));
         let begin = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new()
@@ -188,6 +188,7 @@ impl Watch {
             typing: Arc::clone(&watch.typing),
             listeners: Arc::clone(&watch.listeners),
             journal: Arc::clone(&watch.journal),
+            known,
         };
         begin("serial", Box::new(move || serial.listen(&over, &evidence)))?;
         let (evidence, over) = shared();
@@ -209,8 +210,10 @@ impl Watch {
         Ok(watch)
     }
 
-    /// What was said before the watch began.
-    fn seed(&self, instance: &Instance) {
+    /// What was said before the watch began; how many bytes of the log that were.
+    fn seed(&self, instance: &Instance) -> usize {
+        let log = instance.folder.join(crate::machine::SERIAL_LOG);
+        let known = fs::metadata(log).map_or(0, |log| log.len());
         lock(&self.evidence).process = instance.process.state();
         for line in instance.serial_tail().lines() {
             if Heartbeat::parse(line).is_none() {
@@ -218,6 +221,7 @@ impl Watch {
                 self.journal.take(b"\n");
             }
         }
+        usize::try_from(known).unwrap_or(usize::MAX)
     }
 
     /// What is known now.
@@ -406,18 +410,19 @@ struct Serial {
     typing: Arc<Mutex<Option<UnixStream>>>,
     listeners: Arc<Listeners>,
     journal: Arc<Journal>,
+    /// Bytes of the log that the journal has already.
+    known: usize,
 }
 
 impl Serial {
     fn listen(&self, over: &AtomicBool, evidence: &Mutex<Evidence>) {
         let mut line = Vec::new();
-        let begun = Instant::now();
+        // The first line that is heard, as long as it is not whole.
+        let mut first = Some(Vec::new());
         while !over.load(Relaxed) {
             // QEMU takes some time to serve it; and one that stands still never does.
             let Ok(mut stream) = dial(&self.socket) else {
-                // What the guest says before is not heard, and it boots in some 30 ms.
-                let fresh = begun.elapsed() < START;
-                thread::sleep(if fresh { DIAL } else { EAGER });
+                thread::sleep(EAGER);
                 continue;
             };
             self.type_on(stream.try_clone().ok());
@@ -432,7 +437,17 @@ impl Serial {
                     Ok(n) if n > 0 => {
                         self.listeners.tell(&buffer[..n]);
                         for &byte in &buffer[..n] {
-                            self.take(byte, &mut line, evidence);
+                            let Some(heard) = &mut first else {
+                                self.take(byte, &mut line, evidence);
+                                continue;
+                            };
+                            heard.push(byte);
+                            if byte == b'\n' || heard.len() == LINE {
+                                let heard = first.take().unwrap_or_default();
+                                for byte in self.missed(&heard).into_iter().chain(heard) {
+                                    self.take(byte, &mut line, evidence);
+                                }
+                            }
                         }
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -442,6 +457,19 @@ impl Serial {
             self.type_on(None);
             thread::sleep(EAGER);
         }
+    }
+
+    /// What the guest said before QEMU had somebody to say it to, which stands in the log alone:
+    /// it boots in less time than that takes. `heard`: what was heard first.
+    fn missed(&self, heard: &[u8]) -> Vec<u8> {
+        for _ in 0..5 {
+            let log = fs::read(&self.log).unwrap_or_default();
+            if let Some(missed) = before(&log, self.known, heard) {
+                return missed.to_vec();
+            }
+            thread::sleep(LAG);
+        }
+        Vec::new()
     }
 
     fn type_on(&self, stream: Option<UnixStream>) {
@@ -484,10 +512,33 @@ impl Serial {
     }
 }
 
+/// The part of a log from `known` on that stands before `heard`, where that stands last.
+fn before<'a>(log: &'a [u8], known: usize, heard: &[u8]) -> Option<&'a [u8]> {
+    let mut places = log.windows(heard.len().max(1));
+    let at = places.rposition(|bytes| bytes == heard)?;
+    Some(log.get(known..at).unwrap_or(&[]))
+}
+
 /// Connects without waiting: a QEMU that stands still accepts nobody.
 fn dial(path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(UnixStream::from(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_before_anybody_listened_is_in_the_log() {
+        let log = b"one\r\ntwo\r\nthree\r\nfour\r\n";
+        assert_eq!(before(log, 0, b"ree\r\n"), Some(&b"one\r\ntwo\r\nth"[..]));
+        assert_eq!(before(log, 5, b"three\r\n"), Some(&b"two\r\n"[..]));
+        assert_eq!(before(log, 0, b"one\r\n"), Some(&b""[..]));
+        // The log is behind, or all of it is known.
+        assert_eq!(before(log, 0, b"five\r\n"), None);
+        assert_eq!(before(log, 99, b"four\r\n"), Some(&b""[..]));
+    }
 }

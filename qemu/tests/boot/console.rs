@@ -1,7 +1,8 @@
 //! The serial console, as a person types on it: every command, floods both ways, and the ends.
 
-use crate::harness::guest::{ADDRESS, Served, boot};
+use crate::harness::guest::{ADDRESS, Served, boot, packed};
 use crate::harness::load::{self, Mode};
+use crate::harness::network::{boot_on_tap, in_namespace};
 use crate::harness::process::success;
 use crate::harness::{STEP, heavy, kernel, light, soon, wait_until};
 use quartz::guest::Ending;
@@ -248,6 +249,47 @@ fn tcpdump(file: &File) -> String {
     command.env("PATH", "/usr/bin:/usr/sbin:/sbin:/bin");
     command.args(["-nn", "-tttt", "-A", "-r"]).arg(&path);
     success(&mut command, STEP)
+}
+
+/// On a tap the device cuts segments, and their bytes lie in the site's image.
+#[test]
+fn segments_that_the_device_cuts_are_seen_whole() {
+    let _light = light();
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(folder.path().join("big.bin"), &content).unwrap();
+    in_namespace(|| {
+        let mut served = boot_on_tap(|machine| machine.site = packed(folder.path()));
+        ask(&mut served, "pcap on 1514", "pcap: capturing 1514 bytes");
+        ask(
+            &mut served,
+            "trace on 10.0.2.2",
+            "trace: frames from and to 10.0.2.2",
+        );
+        let mark = served.guest.journal().mark();
+        assert_eq!(served.get("/big.bin").body, content);
+        ask(&mut served, "trace off", "trace: off");
+        let lines = served.guest.journal().since(mark);
+        let length = |line: &String| -> Option<u64> {
+            let (_, length) = line
+                .split_once(" Out IP 10.0.2.15.80 > 10.0.2.2")?
+                .1
+                .split_once("length ")?;
+            length.parse().ok()
+        };
+        let longest = lines.iter().filter_map(length).max();
+        assert!(longest > Some(10_000), "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("[|")), "{lines:?}");
+        // The file has the beginning of each, and tells how long it was.
+        let file = dump(&mut served, "pcap");
+        let printed = tcpdump(&file);
+        let wanted = format!("length {}", longest.unwrap());
+        assert!(printed.contains(&wanted), "no `{wanted}` in {printed}");
+        let part = &content[1000..1200];
+        let found = file.bytes.windows(part.len()).any(|at| at == part);
+        assert!(found, "the file's bytes are not in the capture");
+        served.stop();
+    });
 }
 
 #[test]
