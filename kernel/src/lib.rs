@@ -53,6 +53,7 @@ mod machine;
 mod memory;
 mod nic;
 mod provoke;
+mod reflect;
 mod serial;
 mod startup;
 mod tap;

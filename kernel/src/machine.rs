@@ -8,6 +8,7 @@ use crate::console::{self, Answer, Console};
 use crate::failure::fail;
 use crate::memory::dma::KernelHal;
 use crate::memory::heap;
+use crate::reflect;
 use crate::tap::Tap;
 use core::fmt::Write;
 use core::ptr;
@@ -56,6 +57,8 @@ pub struct Machine {
     next_tick_us: u64,
     /// Time between two heartbeats, in microseconds, and when the next is due.
     heartbeat: Option<(u64, u64)>,
+    /// Datagrams to the echo port go back at once.
+    reflects: bool,
     /// The console takes `provoke FAULT`.
     provokable: bool,
     /// [`Fault::Deaf`] was provoked.
@@ -109,6 +112,7 @@ impl Host for Below {
             tx: self.device.tx_stats(),
             heap_used: heap.used as u64,
             heap_total: heap.total as u64,
+            heap_allocations: heap.allocations,
         }
     }
 }
@@ -167,6 +171,7 @@ impl Machine {
             draining: false,
             next_tick_us: 0,
             heartbeat: line.heartbeat_s.map(|s| (u64::from(s) * 1_000_000, 0)),
+            reflects: line.reflect,
             provokable: line.provoke_on_console,
             deaf: line.provoke == Some(Fault::Deaf),
             armed_us: None,
@@ -203,9 +208,18 @@ impl Machine {
             if self.nic.tap.is_on() {
                 self.nic.tap.received(frame.bytes());
             }
+            frames += 1;
+            if self.reflects && reflect::takes(frame.bytes()) {
+                let bytes = frame.bytes();
+                // What finds no room is lost, as on any network.
+                let _ = self
+                    .nic
+                    .device
+                    .transmit(bytes.len(), |target| reflect::answer(bytes, target));
+                continue;
+            }
             self.stack
                 .ingest(frame.bytes(), frame.checksum_verified(), &mut self.nic, now);
-            frames += 1;
         }
         if self.stack.is_stalled() {
             // The frames of this turn have been dropped. Who waits for that, `/stats.json` above

@@ -88,6 +88,7 @@ pub fn start(boot_info: &'static mut BootInfo, application: fn() -> Application)
     if let Some(first) = apic::IoApic::find(&apic::IO_1) {
         first.route(SERIAL_PIN, interrupts::SERIAL, apic::Trigger::Edge);
     }
+    clock::settle();
     x86_64::instructions::interrupts::enable();
     log::info!(
         target: "boot",

@@ -82,6 +82,8 @@ pub struct Snapshot {
     pub heap_used: u64,
     /// Bytes of the heap.
     pub heap_total: u64,
+    /// How often memory was asked for since boot.
+    pub heap_allocations: u64,
     /// Time from the first instruction to the main loop, in microseconds.
     pub boot_us: u64,
 }

@@ -261,8 +261,8 @@ impl Stats {
         ring(text, "tx", &machine.tx);
         let _ = writeln!(
             text,
-            "\"heap\":{{\"used\":{},\"total\":{}}}}}",
-            machine.heap_used, machine.heap_total
+            "\"heap\":{{\"used\":{},\"total\":{},\"allocations\":{}}}}}",
+            machine.heap_used, machine.heap_total, machine.heap_allocations
         );
     }
 }
@@ -320,6 +320,7 @@ mod tests {
             tx: ring,
             heap_used: most,
             heap_total: most,
+            heap_allocations: most,
             boot_us: most,
         };
         let mut stats = Stats {

@@ -146,6 +146,9 @@ pub struct CommandLine {
     pub log: LogLevel,
     /// Seconds between heartbeat lines.
     pub heartbeat_s: Option<u16>,
+    /// Whether datagrams to the echo port go back without a look from the protocol stack, for
+    /// measurements.
+    pub reflect: bool,
     /// A fault to cause, for tests.
     pub provoke: Option<Fault>,
     /// Whether the console takes `provoke FAULT`, for tests.
@@ -171,6 +174,7 @@ impl Default for CommandLine {
             time_wait_s: 60,
             log: LogLevel::Info,
             heartbeat_s: None,
+            reflect: false,
             provoke: None,
             provoke_on_console: false,
             devices: [None; MAX_DEVICES],
@@ -288,6 +292,7 @@ impl CommandLine {
                 }
                 "public" => line.public_endpoints = switch(value).ok_or(bad("on or off"))?,
                 "security" => line.security_fields = switch(value).ok_or(bad("on or off"))?,
+                "reflect" => line.reflect = switch(value).ok_or(bad("on or off"))?,
                 "conns" => {
                     let most = number(value, 1, 1_000_000).ok_or(bad("a number, 1-1000000"))?;
                     line.conns = Some(most);

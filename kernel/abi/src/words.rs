@@ -21,7 +21,7 @@ const fn word(key: &'static str, value: &'static str, default: &'static str) -> 
 }
 
 /// Every key, in the order in which a person reads them.
-pub const WORDS: [Word; 14] = [
+pub const WORDS: [Word; 15] = [
     word("ip", "dhcp, or ADDR/LEN (IPv4)", "10.0.2.15/24"),
     word(
         "gw",
@@ -70,6 +70,11 @@ pub const WORDS: [Word; 14] = [
     word(
         "heartbeat",
         "seconds between lines for machines on the serial port, 1-3600, or off",
+        "off",
+    ),
+    word(
+        "reflect",
+        "for measurements: on, off: datagrams to port 7 go back by the shortest way",
         "off",
     ),
     word(

@@ -3,8 +3,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ops::Range;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use linked_list_allocator::Heap;
 use spin::Mutex;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// The allocator behind `alloc`. Never used in an interrupt handler, so the lock cannot be taken
 /// twice.
@@ -17,6 +20,7 @@ static HEAP: LockedHeap = LockedHeap(Mutex::new(Heap::empty()));
 // layout they were taken with, by the contract of `GlobalAlloc`.
 unsafe impl GlobalAlloc for LockedHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
         self.0
             .lock()
             .allocate_first_fit(layout)
@@ -38,6 +42,8 @@ pub struct Usage {
     pub used: usize,
     /// Bytes that the heap was given.
     pub total: usize,
+    /// How often memory was asked for since boot.
+    pub allocations: u64,
 }
 
 /// How full the heap is.
@@ -46,6 +52,7 @@ pub fn usage() -> Usage {
     Usage {
         used: heap.used(),
         total: heap.size(),
+        allocations: ALLOCATIONS.load(Relaxed),
     }
 }
 

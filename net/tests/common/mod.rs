@@ -114,6 +114,7 @@ impl Host for Machine {
         Snapshot {
             heap_used: 1000,
             heap_total: 2000,
+            heap_allocations: 3000,
             boot_us: 31_000,
             ..Snapshot::default()
         }

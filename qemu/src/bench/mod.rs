@@ -7,15 +7,21 @@
 //! | [`cost`] | instructions and exits for each request, by the plugin's counters |
 //! | [`baseline`] | the figures of the last time |
 //! | [`floor`] | how long QEMU itself takes |
+//! | [`reflector`] | how many frames driver and host allow |
+//! | [`footprint`] | bytes, memory, idle time, allocations |
+//! | [`markdown`] | the report as a page |
 //! | [`mod@profile`] | which functions the instructions belong to |
 //! | [`wrk`], [`meter`], [`sheet`], [`statistics`] | one run, the counters, their file, medians |
 
 pub mod baseline;
 pub mod cost;
 pub mod floor;
+pub mod footprint;
+pub mod markdown;
 pub mod meter;
 pub mod profile;
 pub mod race;
+pub mod reflector;
 #[path = "../../plugin/src/sheet.rs"]
 pub mod sheet;
 pub mod statistics;
@@ -29,6 +35,8 @@ use crate::namespace;
 use crate::outcome;
 use crate::program;
 use crate::site::Site;
+use cost::Figures;
+use markdown::Page;
 use serde_json::{Value, json};
 use statistics::{Spread, short};
 use std::fmt::Display;
@@ -123,7 +131,10 @@ pub fn main(args: &BenchArgs) -> Result<(), Error> {
     }
     let mut report = json!({ "cost": { "quartz": cost::to_json(&ours) } });
     if !args.quick {
-        whole(&kit, args, &mut report)?;
+        let page = whole(&kit, args, &ours, &mut report)?;
+        let file = args.out.join("performance.md");
+        fs::write(&file, page.text()).map_err(output(&file))?;
+        say(&format_args!("wrote {}", file.display()));
     }
     let file = args.out.join("bench.json");
     fs::write(&file, format!("{report:#}\n")).map_err(output(&file))?;
@@ -131,8 +142,10 @@ pub fn main(args: &BenchArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// The peers' cost, the race, the boots.
-fn whole(kit: &Kit, args: &BenchArgs, report: &mut Value) -> Result<(), Error> {
+/// The peers' cost, the race, the boots, the limits.
+fn whole(kit: &Kit, args: &BenchArgs, ours: &Figures, report: &mut Value) -> Result<Page, Error> {
+    let mut page = Page::default();
+    let mut costs = Vec::new();
     for (at, peer) in [Subject::Nginx, Subject::Lighttpd].into_iter().enumerate() {
         say(&format_args!(
             "instructions of a request, tap, {}",
@@ -141,25 +154,58 @@ fn whole(kit: &Kit, args: &BenchArgs, report: &mut Value) -> Result<(), Error> {
         let guest: Running = kit.start(peer, Wire::Tap, 12 + at as u8, Count::Instructions)?;
         let figures = cost::instructions(&guest)?;
         guest.stop()?;
-        println!("\ninstructions, {}", peer.name());
-        for (key, figure) in &figures {
-            println!("{key:<42} {:>14}", short(*figure));
-        }
         report["cost"][peer.name()] = cost::to_json(&figures);
+        show(&format!("instructions, {}", peer.name()), &figures);
+        costs.push((peer.name(), figures));
     }
+    let mut columns = vec![("quartz", ours)];
+    columns.extend(costs.iter().map(|(name, figures)| (*name, figures)));
+    page.figures("instructions and exits of a request, tap", &columns);
     for wire in [Wire::Tap, Wire::User] {
         let rows = race::rates(kit, wire, args.rounds, args.seconds)?;
         race::print(wire.name(), &rows);
+        page.race(wire.name(), &rows);
         report[wire.name()] = rows.iter().map(race::Row::to_json).collect();
     }
     say(&"time to boot");
     let (boots, floor) = race::boots(kit, args.rounds.max(5))?;
     race::print("boot, user networking", std::slice::from_ref(&boots));
-    let floor = Spread::of(floor);
-    println!("QEMU to the first instruction of any guest: {floor} ms");
+    page.race("boot, user networking", std::slice::from_ref(&boots));
     report["boot"] = boots.to_json();
-    report["floor_ms"] = json!(floor.median());
-    Ok(())
+    report["floor_ms"] = json!(Spread::of(floor.iter().copied()).median());
+    let times = Spread::of(
+        boots
+            .of(Subject::Quartz)
+            .iter()
+            .zip(&floor)
+            .map(|(b, f)| b / f),
+    );
+    let sentence = format!(
+        "QEMU to the first instruction of any guest: {} ms; Quartz to its first answer: {times} \
+         times that.",
+        Spread::of(floor)
+    );
+    println!("{sentence}");
+    page.say(&sentence);
+    say(&"the limit of driver and host");
+    let limit = reflector::measure(kit, args.rounds, args.seconds)?;
+    show("limit, tap", &limit);
+    page.figures("limit, tap", &[("quartz", &limit)]);
+    report["limit"] = cost::to_json(&limit);
+    say(&"what a guest takes");
+    let footprint = footprint::measure(kit, args.seconds)?;
+    show("footprint", &footprint);
+    page.figures("footprint", &[("quartz", &footprint)]);
+    report["footprint"] = cost::to_json(&footprint);
+    Ok(page)
+}
+
+/// Prints figures as a table.
+fn show(title: &str, figures: &Figures) {
+    println!("\n{title}");
+    for (key, figure) in figures {
+        println!("{key:<54} {:>14}", short(*figure));
+    }
 }
 
 /// `quartz profile`.

@@ -47,7 +47,9 @@ impl Row {
         }
     }
 
-    fn of(&self, subject: Subject) -> &[f64] {
+    /// The figures of one.
+    #[must_use]
+    pub fn of(&self, subject: Subject) -> &[f64] {
         let found = self.figures.iter().find(|(of, _)| *of == subject);
         found.map_or(&[], |(_, figures)| figures)
     }

@@ -29,10 +29,12 @@ pub enum Subject {
     Nginx,
     /// lighttpd in a Debian guest.
     Lighttpd,
+    /// This project, sending datagrams back: the limit that driver and host set.
+    Reflector,
 }
 
 impl Subject {
-    /// All, ours first.
+    /// Who serves, ours first.
     pub const ALL: [Subject; 3] = [Subject::Quartz, Subject::Nginx, Subject::Lighttpd];
 
     /// Its name.
@@ -42,6 +44,7 @@ impl Subject {
             Subject::Quartz => "quartz",
             Subject::Nginx => "nginx",
             Subject::Lighttpd => "lighttpd",
+            Subject::Reflector => "reflector",
         }
     }
 }
@@ -120,10 +123,26 @@ impl Kit {
         net: u8,
         count: Count,
     ) -> Result<Running, Error> {
+        self.start_in(Memory::mib(256), subject, wire, net, count, FIRST_ANSWER)
+    }
+
+    /// The same with so much memory, and as much time to answer.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_in(
+        &self,
+        memory: Memory,
+        subject: Subject,
+        wire: Wire,
+        net: u8,
+        count: Count,
+        patience: Duration,
+    ) -> Result<Running, Error> {
         let folder = tempfile::tempdir().map_err(Error::system("cannot make a folder"))?;
         let mut machine = Machine::new(self.kernel.clone());
         machine.qemu = self.qemu.clone();
-        machine.memory = Memory::mib(256);
+        machine.memory = memory;
         let own = Ipv4Addr::new(10, 0, net, 15);
         let gateway = Ipv4Addr::new(10, 0, net, 2);
         let address = match wire {
@@ -154,7 +173,7 @@ impl Kit {
         }
         let began = Instant::now();
         let guest = Guest::start(&machine, false)?;
-        wait(&guest, subject, address)?;
+        wait(&guest, subject, address, patience)?;
         let first_answer = began.elapsed();
         if wire == Wire::User {
             // Without this the measure would be QEMU's backlog of one.
@@ -176,9 +195,12 @@ impl Kit {
 
     /// What makes the machine that of `subject`.
     fn equip(&self, machine: &mut Machine, subject: Subject, own: Ipv4Addr, gateway: Ipv4Addr) {
-        if subject == Subject::Quartz {
+        if matches!(subject, Subject::Quartz | Subject::Reflector) {
             machine.site = Some(self.site.clone());
             machine.append = format!("ip={own}/24 gw={gateway}");
+            if subject == Subject::Reflector {
+                machine.append.push_str(" reflect=on");
+            }
             return;
         }
         machine.kernel = self.peers.join(PEERS_KERNEL);
@@ -209,7 +231,7 @@ impl Running {
     /// # Errors
     /// It does not go.
     pub fn stop(mut self) -> Result<(), Error> {
-        if self.subject == Subject::Quartz {
+        if matches!(self.subject, Subject::Quartz | Subject::Reflector) {
             self.guest.stop(Patience::default(), None)?;
         } else {
             self.guest.kill()?;
@@ -218,8 +240,13 @@ impl Running {
     }
 }
 
-fn wait(guest: &Guest, subject: Subject, address: SocketAddr) -> Result<(), BenchError> {
-    let deadline = Instant::now() + FIRST_ANSWER;
+fn wait(
+    guest: &Guest,
+    subject: Subject,
+    address: SocketAddr,
+    patience: Duration,
+) -> Result<(), BenchError> {
+    let deadline = Instant::now() + patience;
     let mut patience = Duration::from_millis(100);
     while Instant::now() < deadline {
         if http::get(address, "/", Instant::now() + patience).is_ok_and(|r| r.status == 200) {

@@ -1,11 +1,14 @@
 //! The counters of `quartz bench` on a real guest.
 
+use crate::harness::network::in_namespace;
 use crate::harness::{kernel, light, target};
 use quartz::bench::meter::Counts;
+use quartz::bench::reflector;
 use quartz::bench::sheet::Word;
 use quartz::bench::subject::{Count, Kit, Running, Subject, Wire, files};
 use quartz::http::Client;
 use quartz::site::Site;
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -81,4 +84,36 @@ fn a_profile_accounts_for_every_instruction() {
     assert!((least..=most).contains(&counted), "{counted} of {most}");
     assert_eq!(after.get(Word::RowsLost), 0);
     guest.stop().unwrap();
+}
+
+#[test]
+fn the_reflector_sends_datagrams_back() {
+    let _machine = light();
+    in_namespace(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let guest = kit(folder.path())
+            .start(Subject::Reflector, Wire::Tap, 50, Count::Nothing)
+            .unwrap();
+        let echo = UdpSocket::bind("0.0.0.0:0").unwrap();
+        echo.connect((guest.address.ip(), 7)).unwrap();
+        echo.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        for len in [1, 64, 1472] {
+            let sent: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            echo.send(&sent).unwrap();
+            let mut back = [0; 2048];
+            let count = echo.recv(&mut back).unwrap();
+            assert_eq!(back[..count], sent[..]);
+        }
+        let many = reflector::drive(guest.address, Duration::from_millis(300)).unwrap();
+        assert!(many > 64, "{many} came back");
+        // The site is served all the same.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        assert_eq!(
+            quartz::http::get(guest.address, "/", deadline)
+                .unwrap()
+                .status,
+            200
+        );
+        guest.stop().unwrap();
+    });
 }

@@ -184,9 +184,9 @@ fn a_small_machine_serves_or_says_that_it_is_too_small() {
 }
 
 #[test]
-fn the_demo_is_served_with_16_mib() {
+fn the_demo_is_served_with_4_mib() {
     let _light = light();
-    let served = boot(|machine| machine.memory = "16M".parse().unwrap());
+    let served = boot(|machine| machine.memory = "4M".parse().unwrap());
     assert_eq!(served.get("/").status, 200);
     served.stop();
 }
