@@ -1,5 +1,5 @@
-//! The words of the guest's command line as a table: what the help, the manual page and README show,
-//! and where the parser has its keys from.
+//! The words of the guest's command line as a table: what the help, the manual page and docs/settings.md
+//! show, and where the parser has its keys from.
 
 /// A key of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use quartz_abi::site::{HeaderRules, Redirects};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What is wrong with a block, or nothing.
@@ -25,6 +26,8 @@ fn judge(block: &Block) -> Result<(), String> {
             .map(drop)
             .map_err(|e| e.to_string()),
         "sh" | "bash" => shell(text),
+        "caddyfile" => caddy(text),
+        "nginx" => nginx(text),
         _ if text.starts_with("# _headers") => HeaderRules::parse(text.as_bytes())
             .map(drop)
             .map_err(|e| e.to_string()),
@@ -53,6 +56,57 @@ fn shell(script: &str) -> Result<(), String> {
     }
 }
 
+/// A program that the set-up installs, or unpacks below `target`.
+fn program(installed: &str, unpacked: &str) -> PathBuf {
+    let places = [
+        PathBuf::from(installed),
+        root().join("target").join(unpacked),
+    ];
+    let found = places.into_iter().find(|place| place.exists());
+    found.unwrap_or_else(|| panic!("{unpacked} is missing: run `qemu/setup.sh test` first"))
+}
+
+/// Whether Caddy takes it as its configuration.
+fn caddy(text: &str) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Caddyfile");
+    fs::write(&file, text).unwrap();
+    let mut caddy = Command::new(program("/usr/bin/caddy", "caddy/usr/bin/caddy"));
+    caddy.args(["validate", "--adapter", "caddyfile", "--config"]);
+    caddy.arg(&file);
+    for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME"] {
+        caddy.env(name, folder.path());
+    }
+    taken(&mut caddy)
+}
+
+/// Whether nginx takes it as what stands in `http`.
+fn nginx(text: &str) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display();
+    let mut whole =
+        format!("pid {here}/pid; error_log stderr; events {{}} http {{ access_log off;\n");
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        whole += &format!("{kind}_temp_path {here}/{kind};\n");
+    }
+    // nginx tries the ports, which may be others' or root's.
+    let text = text.replace("listen 80;", &format!("listen unix:{here}/socket;"));
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, format!("{whole}{text}}}\n")).unwrap();
+    let mut nginx = Command::new(program("/usr/sbin/nginx", "nginx/usr/sbin/nginx"));
+    nginx.args(["-t", "-q", "-e", "stderr", "-c"]).arg(&file);
+    taken(&mut nginx)
+}
+
+/// Whether a command takes its file, or what it says of it.
+fn taken(command: &mut Command) -> Result<(), String> {
+    let output = command.output().unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(text(&output.stderr)),
+    }
+}
+
 fn wrong(page: &Page) -> Vec<String> {
     let judged = page.blocks.iter().filter_map(|block| {
         let what = judge(block).err()?;
@@ -74,9 +128,10 @@ fn every_block_is_what_it_says() {
 #[test]
 fn a_block_that_is_something_else_is_found() {
     let text = "```toml\nlisten = \"0.0.0.0:1\"\nsight = 1\n```\n```json\n{]\n```\n```sh\nif true\n```\n\
-        ```toml\na = 1\n```\n```\n# _redirects\n/a\n```\n```\nanything\n```\n";
+        ```caddyfile\na {\n reverse_prox b\n}\n```\n```nginx\nserver { listen 80; proxy_pas x; }\n```\n\
+        ```nginx\nserver { listen 80; }\n```\n```toml\na = 1\n```\n```\n# _redirects\n/a\n```\n```\nanything\n```\n";
     let found = wrong(&Page::parse("x.md".into(), text));
-    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(found.len(), 6, "{found:#?}");
     assert!(found[0].starts_with("x.md:1: ") && found[0].contains("sight"));
 }
 

@@ -161,21 +161,21 @@ fn every_block_that_says_run_runs() {
     assert!(ran > 0, "no block says `sh run`");
 }
 
-/// The first block of README that starts the kernel by QEMU alone.
+/// The first block of docs/settings.md that starts the kernel by QEMU alone.
 fn by_qemu_alone() -> Block {
-    let readme = pages()
+    let settings = pages()
         .into_iter()
-        .find(|page| page.path.ends_with("README.md"));
-    let blocks = readme.unwrap().blocks.into_iter();
+        .find(|page| page.path.ends_with("settings.md"));
+    let blocks = settings.unwrap().blocks.into_iter();
     let starts = |block: &Block| {
         block.text.contains("qemu-system-x86_64") && block.text.contains("-initrd site.tar")
     };
     let block = { blocks }.find(starts);
-    block.expect("README.md shows how to start the kernel by QEMU alone, with a plain tar")
+    block.expect("docs/settings.md shows how to start the kernel by QEMU alone, with a plain tar")
 }
 
 #[test]
-fn the_kernel_is_started_by_qemu_alone_as_readme_says() {
+fn the_kernel_is_started_by_qemu_alone_as_its_page_says() {
     let block = by_qemu_alone();
     assert!(
         block.text.contains("make kernel"),
