@@ -55,6 +55,8 @@ impl Instance {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)
             .map_err(Error::system(format!("cannot make {}", folder.display())))?;
+        // Before they are read: a change meanwhile is seen at the next reload.
+        let files = super::files::marks(config);
         let (machine, address, admin) = machine(config)?;
         let memory = memfd_create("quartz-guest", MemfdFlags::CLOEXEC)
             .and_then(|fd| ftruncate(&fd, machine.memory.bytes()).map(|()| File::from(fd)))
@@ -88,6 +90,7 @@ impl Instance {
             admin,
             memory_fd: memory.as_raw_fd(),
             config: config.canonical(),
+            files: Some(files),
         };
         Ok(Instance {
             note,

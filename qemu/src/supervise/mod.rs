@@ -23,6 +23,7 @@ pub mod control;
 pub mod escalation;
 pub mod evidence;
 pub mod examine;
+pub mod files;
 pub mod instance;
 pub mod life;
 mod listeners;

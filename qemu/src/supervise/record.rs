@@ -30,6 +30,9 @@ pub struct GuestNote {
     pub memory_fd: i32,
     /// What it was started as, in the canonical form.
     pub config: Value,
+    /// The marks of its files then, unless an earlier supervisor started it.
+    #[serde(default)]
+    pub files: Option<String>,
 }
 
 /// The note.
@@ -104,6 +107,7 @@ mod tests {
             admin: Some(([127, 0, 0, 1], 4001).into()),
             memory_fd: 12,
             config: serde_json::json!({"append": ""}),
+            files: Some("1:1:1:1".into()),
         };
         let memo = Life::new(Limits::default(), 5).memo();
         Record::new(

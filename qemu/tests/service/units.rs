@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const NAME: &str = "unit";
 
 /// Each test with its name, in this order.
-pub const TESTS: [(&str, fn(&Container)); 15] = [
+pub const TESTS: [(&str, fn(&Container)); 16] = [
     ("start returns when the guest has answered", start_is_ready),
     ("the exposure is 2.0 or better", exposure),
     (
@@ -17,6 +17,10 @@ pub const TESTS: [(&str, fn(&Container)); 15] = [
         commands_tell,
     ),
     ("a change of state runs the operator's command", hook_runs),
+    (
+        "a reload sees that the site's file has changed",
+        reload_sees,
+    ),
     ("a stop drains and leaves nothing", stop_leaves_nothing),
     (
         "a connection made meanwhile waits for the guest",
@@ -226,6 +230,27 @@ fn hook_runs(c: &Container) {
         let told = c.run("cat /var/lib/quartz/unit/told").stdout;
         told.contains("unit starting") && told.contains("unit healthy")
     });
+}
+
+fn reload_sees(c: &Container) {
+    let pack = |text: &str| {
+        c.ok(&format!(
+            "mkdir -p /root/own && echo {text} > /root/own/index.html && \
+             quartz pack /root/own -o /root/own.tar && cp /root/own.tar /srv/own.tar"
+        ))
+    };
+    pack("first");
+    started(c, "site = \"/srv/own.tar\"\n");
+    let unchanged = c.run(&format!("quartz reload {NAME}"));
+    assert!(
+        unchanged.stderr.contains("nothing has changed"),
+        "{unchanged:?}"
+    );
+    pack("other");
+    let taken = c.run(&format!("quartz reload {NAME}"));
+    assert!(taken.stderr.contains("has taken over"), "{taken:?}");
+    let page = c.ok("curl -s http://127.0.0.1:8081/");
+    assert_eq!(page, "other\n");
 }
 
 fn stop_leaves_nothing(c: &Container) {

@@ -6,6 +6,7 @@ use crate::guest::Means;
 use crate::supervise::announce::{Event, notify};
 use crate::supervise::config::Config;
 use crate::supervise::escalation::Escalation;
+use crate::supervise::files::marks;
 use crate::supervise::instance::Instance;
 use crate::supervise::life::{Action, Millis, Phase};
 use crate::supervise::process::now;
@@ -41,7 +42,12 @@ impl Supervisor {
             return refuse("a successor is taking over already".into());
         }
         let same = match self.current.as_ref() {
-            Some(current) => current.instance.note.config == config.canonical(),
+            Some(current) => {
+                let note = &current.instance.note;
+                let files = note.files.as_ref();
+                note.config == config.canonical()
+                    && files.is_none_or(|files| *files == marks(&config))
+            }
             None => false,
         };
         self.life.set_limits(config.limits);
