@@ -25,8 +25,10 @@ struct Mark {
 
 impl Mark {
     fn of(path: &Path) -> Mark {
-        let mut mark = Mark::default();
-        mark.root = fs::metadata(path).map_or(0, |metadata| metadata.ino());
+        let mut mark = Mark {
+            root: fs::metadata(path).map_or(0, |metadata| metadata.ino()),
+            ..Mark::default()
+        };
         mark.add(path, DEPTH);
         mark
     }
