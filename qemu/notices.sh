@@ -20,7 +20,7 @@ printf 'What Quartz is built of beside its own sources, and under which licences
 sources=("${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/)
 {
     cargo tree --locked -p quartz --target x86_64-unknown-linux-gnu -e normal,no-proc-macro --prefix none -f '{p}|{l}'
-    cargo tree --locked -p quartz-kernel --target x86_64-unknown-none -e normal,no-proc-macro --prefix none -f '{p}|{l}'
+    cargo tree --locked -p quartz-unikernel --target x86_64-unknown-none -e normal,no-proc-macro --prefix none -f '{p}|{l}'
 } | sed -n 's/^\([^ ]*\) v\([^ |]*\)|\([^(]*\).*$/\1 \2 \3/p' | LC_ALL=C sort -u |
     while read -r crate version license; do
         printf '\n%s\n%s %s: %s\n' "$(printf '=%.0s' {1..80})" "$crate" "$version" "$license"

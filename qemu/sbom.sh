@@ -27,7 +27,7 @@ tar c --exclude=./target --exclude=./.git . | tar x -C "$copy"
 mkdir -p "$folder"
 # No serial number and no time of now: the same sources make the same bills.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
-for each in quartz:qemu:x86_64-unknown-linux-gnu quartz-unikernel:kernel:x86_64-unknown-none; do
+for each in quartz:qemu:x86_64-unknown-linux-gnu quartz-unikernel:kernel/image:x86_64-unknown-none; do
     IFS=: read -r package from target <<<"$each"
     env -u CARGO_TARGET_DIR cargo cyclonedx --quiet --manifest-path "$copy/$from/Cargo.toml" \
         --format json --spec-version 1.5 --target "$target" --override-filename bom
@@ -35,7 +35,7 @@ for each in quartz:qemu:x86_64-unknown-linux-gnu quartz-unikernel:kernel:x86_64-
 done
 
 # Nothing that is linked in may be missing.
-for each in quartz:quartz:x86_64-unknown-linux-gnu quartz-unikernel:quartz-kernel:x86_64-unknown-none; do
+for each in quartz:quartz:x86_64-unknown-linux-gnu quartz-unikernel:quartz-unikernel:x86_64-unknown-none; do
     IFS=: read -r bill from target <<<"$each"
     cargo tree --locked -p "$from" --target "$target" -e normal --prefix none -f '{p}' |
         sed -n "/^$from /d; s/^\([^ ]*\) v\([^ ]*\).*/\1 \2/p" | LC_ALL=C sort -u |

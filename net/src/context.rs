@@ -1,9 +1,8 @@
 //! What every connection needs at its turn: smoltcp's interfaces, the link and the shared service.
 
-use crate::host::Host;
 use crate::http::Memo;
 use crate::internet::LARGEST;
-use crate::link::{Link, Nothing, Wire};
+use crate::link::{Carrier, Link, Nothing, Wire};
 use crate::outbox::Blocks;
 use crate::segment::{ETHERNET, IPV6, Segment};
 use crate::service::Service;
@@ -62,7 +61,7 @@ impl Context {
 
     /// Gives smoltcp a packet that belongs to no connection: it says what is unreachable, and
     /// resets what it does not know.
-    pub fn stray<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+    pub fn stray(&mut self, frame: &[u8], host: &mut dyn Carrier, now: Instant) {
         let (Some(header), Some(packet)) = (frame.first_chunk::<ETHERNET>(), frame.get(ETHERNET..))
         else {
             return;
@@ -82,7 +81,7 @@ impl Context {
     }
 
     /// Gives smoltcp an answer to a question that its DHCP client has asked by ARP.
-    pub fn resolve<H: Host>(&mut self, frame: &[u8], host: &mut H, now: Instant) {
+    pub fn resolve(&mut self, frame: &[u8], host: &mut dyn Carrier, now: Instant) {
         let mut nothing = SocketSet::new(&mut [][..]);
         let mut link = Link {
             host,

@@ -16,6 +16,28 @@ use alloc::vec;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
+/// A [`Host`] for frames that are written already. It is one type whatever the host is, so that
+/// smoltcp, and what goes the same way, is compiled here and once.
+pub(crate) trait Carrier {
+    /// Whether [`Carrier::carry`] would take a frame now.
+    fn can_carry(&mut self) -> bool;
+
+    /// Queues a frame. False: the transmit ring is full.
+    fn carry(&mut self, frame: &[u8]) -> bool;
+}
+
+impl<H: Host> Carrier for H {
+    fn can_carry(&mut self) -> bool {
+        self.can_transmit()
+    }
+
+    fn carry(&mut self, frame: &[u8]) -> bool {
+        let outgoing = Outgoing::plain(frame.len());
+        self.transmit(&outgoing, |bytes| bytes.copy_from_slice(frame))
+            .is_some()
+    }
+}
+
 /// What is known of the last TCP segment that smoltcp wrote.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
@@ -154,9 +176,9 @@ impl Wire {
     }
 
     /// Sends a frame that `fill` writes. False: the ring is full.
-    pub fn send<H: Host>(
+    pub fn send(
         &mut self,
-        host: &mut H,
+        host: &mut dyn Carrier,
         len: usize,
         fill: impl FnOnce(&mut [u8]),
     ) -> bool {
@@ -167,21 +189,21 @@ impl Wire {
     /// Sends the frame of `len` bytes on the desk. It is copied: what goes this way is short or
     /// seldom, and the rest of the way is compiled once for all who write.
     #[inline(never)]
-    fn forward<H: Host>(&mut self, host: &mut H, len: usize) -> bool {
-        if !host.can_transmit() {
+    fn forward(&mut self, host: &mut dyn Carrier, len: usize) -> bool {
+        if !host.can_carry() {
             return false;
         }
         let frame = &mut self.desk[..len];
         let note = seal(frame, &mut self.numbering, self.skipped);
-        let sent = host.transmit(&Outgoing::plain(len), |bytes| bytes.copy_from_slice(frame));
-        if sent.is_some() {
+        let sent = host.carry(frame);
+        if sent {
             self.frames_out += 1;
             self.bytes_out += len as u64;
             if note.is_some() {
                 self.sent = note;
             }
         }
-        sent.is_some()
+        sent
     }
 }
 
@@ -210,9 +232,9 @@ fn word(tcp: &[u8], at: usize) -> u32 {
 }
 
 /// The device for one call of smoltcp.
-pub(crate) struct Link<'a, H> {
+pub(crate) struct Link<'a> {
     /// Where frames go.
-    pub host: &'a mut H,
+    pub host: &'a mut dyn Carrier,
     /// What is kept between calls.
     pub wire: &'a mut Wire,
     /// What there is to receive, if anything.
@@ -221,17 +243,17 @@ pub(crate) struct Link<'a, H> {
     pub to: Option<[u8; 6]>,
 }
 
-impl<H: Host> Device for Link<'_, H> {
+impl Device for Link<'_> {
     type RxToken<'b>
         = Received<'b>
     where
         Self: 'b;
     type TxToken<'b>
-        = Transmit<'b, H>
+        = Transmit<'b>
     where
         Self: 'b;
 
-    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Transmit<'_, H>)> {
+    fn receive(&mut self, _now: Instant) -> Option<(Received<'_>, Transmit<'_>)> {
         let input = self.input.take()?;
         let transmit = Transmit {
             host: self.host,
@@ -241,8 +263,8 @@ impl<H: Host> Device for Link<'_, H> {
         Some((Received(input), transmit))
     }
 
-    fn transmit(&mut self, _now: Instant) -> Option<Transmit<'_, H>> {
-        if !self.wire.hold && !self.host.can_transmit() {
+    fn transmit(&mut self, _now: Instant) -> Option<Transmit<'_>> {
+        if !self.wire.hold && !self.host.can_carry() {
             self.wire.exhausted = true;
             return None;
         }
@@ -271,13 +293,13 @@ impl RxToken for Received<'_> {
 }
 
 /// The right to send one frame or packet.
-pub(crate) struct Transmit<'a, H> {
-    host: &'a mut H,
+pub(crate) struct Transmit<'a> {
+    host: &'a mut dyn Carrier,
     wire: &'a mut Wire,
     to: Option<[u8; 6]>,
 }
 
-impl<H: Host> TxToken for Transmit<'_, H> {
+impl TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let start = if self.to.is_some() && !self.wire.hold {
             segment::ETHERNET

@@ -1,7 +1,7 @@
 //! Frames that say who we are or ask who others are, written without smoltcp's sockets.
 
 use crate::context::Context;
-use crate::host::Host;
+use crate::link::Carrier;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -12,9 +12,9 @@ use smoltcp::wire::{
 
 /// Tells all hosts our IPv4 address (RFC 5227, 1.1: an ARP announcement). Whether there was room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn arp_announce<H: Host>(
+pub(super) fn arp_announce(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     own: Ipv4Addr,
 ) -> bool {
@@ -23,9 +23,9 @@ pub(super) fn arp_announce<H: Host>(
 
 /// Asks for a hardware address (RFC 826). Whether there was room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn arp_request<H: Host>(
+pub(super) fn arp_request(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     own: Ipv4Addr,
     target: Ipv4Addr,
@@ -42,9 +42,9 @@ pub(super) fn arp_request<H: Host>(
 
 /// Answers who asks for our hardware address (RFC 826). Whether there was room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn arp_reply<H: Host>(
+pub(super) fn arp_reply(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     own: Ipv4Addr,
     (hardware, address): (EthernetAddress, Ipv4Addr),
@@ -60,9 +60,9 @@ pub(super) fn arp_reply<H: Host>(
 }
 
 #[cfg_attr(target_os = "none", optimize(size))]
-fn arp<H: Host>(
+fn arp(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     to: EthernetAddress,
     arp: &ArpRepr,
@@ -83,9 +83,9 @@ fn arp<H: Host>(
 /// Tells our IPv6 address: to `to`, or to all hosts (RFC 4861, 7.2.4 and 7.2.6). Whether there was
 /// room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn neighbor_advert<H: Host>(
+pub(super) fn neighbor_advert(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     own: Ipv6Addr,
     flags: NdiscNeighborFlags,
@@ -102,9 +102,9 @@ pub(super) fn neighbor_advert<H: Host>(
 
 /// Asks whether somebody has an address already (RFC 4862, 5.4.2). Whether there was room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn duplicate_solicit<H: Host>(
+pub(super) fn duplicate_solicit(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     mac: [u8; 6],
     own: Ipv6Addr,
 ) -> bool {
@@ -128,7 +128,7 @@ fn group(to: Ipv6Addr) -> ([u8; 6], Ipv6Addr) {
 
 /// Asks routers for an advertisement (RFC 4861, 6.3.7). Whether there was room.
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: [u8; 6]) -> bool {
+pub(super) fn router_solicit(context: &mut Context, host: &mut dyn Carrier, mac: [u8; 6]) -> bool {
     let Some(own) = context.ethernet.ipv6_addr() else {
         return true;
     };
@@ -141,9 +141,9 @@ pub(super) fn router_solicit<H: Host>(context: &mut Context, host: &mut H, mac: 
 
 /// Sends a message between two hardware addresses and two IPv6 addresses.
 #[cfg_attr(target_os = "none", optimize(size))]
-fn neighbor_discovery<H: Host>(
+fn neighbor_discovery(
     context: &mut Context,
-    host: &mut H,
+    host: &mut dyn Carrier,
     (from, hardware): ([u8; 6], [u8; 6]),
     (own, to): (Ipv6Addr, Ipv6Addr),
     message: NdiscRepr<'_>,

@@ -10,7 +10,7 @@ mod neighbor;
 mod slaac;
 
 use crate::context::Context;
-use crate::host::Host;
+use crate::link::Carrier;
 use crate::internet::Limit;
 use crate::link::Link;
 use alloc::boxed::Box;
@@ -148,7 +148,7 @@ impl Addresses {
     /// Does what is due.
     #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn run<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+    pub fn run(&mut self, context: &mut Context, host: &mut dyn Carrier, now: Instant) {
         self.ask(context, host, now);
         if let Some(slaac) = &mut self.slaac {
             for lost in slaac.expired(now) {
@@ -166,11 +166,11 @@ impl Addresses {
     /// Gives the DHCP client a frame.
     #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn dhcp<H: Host>(
+    pub fn dhcp(
         &mut self,
         context: &mut Context,
         frame: &[u8],
-        host: &mut H,
+        host: &mut dyn Carrier,
         now: Instant,
     ) {
         let Some(dhcp) = &mut self.dhcp else {
@@ -222,7 +222,7 @@ impl Addresses {
     /// Asks the gateway for its hardware address: something that has to be answered. Whether
     /// there is one to ask, and room for the question.
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn probe<H: Host>(&self, context: &mut Context, host: &mut H) -> bool {
+    pub fn probe(&self, context: &mut Context, host: &mut dyn Carrier) -> bool {
         match (context.ethernet.ipv4_addr(), self.gateway) {
             (Some(own), Some(gateway)) => {
                 announce::arp_request(context, host, self.mac, own, gateway)
@@ -233,7 +233,7 @@ impl Addresses {
 
     /// Lets the DHCP client speak, and takes over what it has got.
     #[cfg_attr(target_os = "none", optimize(size))]
-    fn ask<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+    fn ask(&mut self, context: &mut Context, host: &mut dyn Carrier, now: Instant) {
         let Some(dhcp) = &mut self.dhcp else {
             return;
         };
@@ -269,7 +269,7 @@ impl Addresses {
     }
 
     #[cfg_attr(target_os = "none", optimize(size))]
-    fn announce<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
+    fn announce(&mut self, context: &mut Context, host: &mut dyn Carrier, now: Instant) {
         for slot in &mut self.announcements {
             let Some(announcement) = slot else { continue };
             if now < announcement.at {

@@ -7,7 +7,7 @@
 
 use super::{Addresses, announce};
 use crate::context::Context;
-use crate::host::Host;
+use crate::link::Carrier;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::time::{Duration, Instant};
@@ -23,11 +23,11 @@ impl Addresses {
     /// A frame of ARP.
     #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn arp<H: Host>(
+    pub fn arp(
         &mut self,
         context: &mut Context,
         frame: &[u8],
-        host: &mut H,
+        host: &mut dyn Carrier,
         now: Instant,
     ) {
         let packet = ArpPacket::new_checked(&frame[crate::segment::ETHERNET..]);
@@ -74,12 +74,12 @@ impl Addresses {
     /// A neighbour solicitation or advertisement, whose ICMPv6 message begins at `start`.
     #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn neighbor<H: Host>(
+    pub fn neighbor(
         &mut self,
         context: &mut Context,
         frame: &[u8],
         start: usize,
-        host: &mut H,
+        host: &mut dyn Carrier,
         now: Instant,
     ) {
         let Some((source, message)) = parse(frame, start) else {

@@ -1,7 +1,7 @@
 //! Writes IP packets of our own, in pieces if they are longer than the link allows.
 
 use crate::checksum;
-use crate::host::Host;
+use crate::link::Carrier;
 use crate::link::Wire;
 use crate::segment::{ETHERNET, IPV6, MAPPED};
 use siphasher::sip::SipHasher13;
@@ -35,10 +35,10 @@ impl Sender {
 
     /// Sends `content`. False: the transmit ring is full, and what was left is dropped.
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn send<H: Host>(
+    pub fn send(
         &mut self,
         wire: &mut Wire,
-        host: &mut H,
+        host: &mut dyn Carrier,
         route: &Route,
         protocol: u8,
         content: &[u8],
@@ -66,9 +66,9 @@ impl Sender {
 /// Sends one packet. `piece`: its place in the datagram in bytes, with bit 0 for "others follow",
 /// and the datagram's number.
 #[cfg_attr(target_os = "none", optimize(size))]
-fn one<H: Host>(
+fn one(
     wire: &mut Wire,
-    host: &mut H,
+    host: &mut dyn Carrier,
     route: &Route,
     protocol: u8,
     content: &[u8],
