@@ -16,6 +16,7 @@
 //! - `probe`, `recovery`: a quiet network or a dead ring, and what to do about it;
 //! - [`net`]: the driver as the kernel sees it;
 //! - [`interrupt`]: what an interrupt handler needs of it.
+#![cfg_attr(target_os = "none", feature(optimize_attribute))]
 #![no_std]
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

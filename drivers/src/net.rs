@@ -225,6 +225,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     /// While the driver waits for an interrupt it does not look into the ring before there was
     /// one, so that one that never comes can be told from one that is on its way.
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn harvest(&mut self) -> Option<RxFrame<H>> {
         if (self.rx.is_armed() || self.ladder.is_down()) && !self.is_announced() {
             return None;
@@ -299,6 +300,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     }
 
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn enqueue<R>(
         &mut self,
         len: usize,
@@ -359,6 +361,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     /// Publishes queued frames and the buffers that dropped frames gave back: one publication and
     /// at most one notification for each queue.
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn flush(&mut self) {
         if self.ladder.is_down() {
             return;
@@ -381,6 +384,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     /// To be called with interrupts off, and `sti; hlt` after a false: an interrupt between the
     /// look and the `hlt` must end the `hlt`.
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn rearm(&mut self) -> bool {
         if self.ladder.is_down() {
             return false;
@@ -412,6 +416,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
 
     /// Takes the interrupt handler's note, if there is one, and finds out what it was about.
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn look(&mut self) -> bool {
         match self.line.take() {
             Some(status) => {
@@ -422,6 +427,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn interrupted(&mut self, status: InterruptStatus) {
         // Whatever was used since the last interrupt explains this one.
         let used = (self.rx.used(), self.tx.used());
@@ -446,6 +452,7 @@ impl<H: Hal, T: Transport> VirtioNet<H, T> {
     }
 
     /// Takes in the frames that the device has sent.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn reclaim(&mut self) {
         let before = self.tx.harvested();
         loop {

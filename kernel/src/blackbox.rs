@@ -38,6 +38,7 @@ pub fn init(wall_clock: Option<u64>) {
 }
 
 /// Records `event` with the present time.
+#[optimize(speed)]
 pub fn record(event: Event) {
     let number = BOX.0[word::WRITTEN].fetch_add(1, Relaxed);
     let at = HEADER_WORDS + (number as usize % CAPACITY) * EVENT_WORDS;

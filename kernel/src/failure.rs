@@ -66,7 +66,11 @@ pub fn fail(code: ExitCode, headline: &dyn Display) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    fail(ExitCode::Panic, info)
+    // The place is in the backtrace; the image has no room for the names of all places.
+    fail(
+        ExitCode::Panic,
+        &format_args!("panicked: {}", info.message()),
+    )
 }
 
 #[alloc_error_handler]

@@ -198,6 +198,7 @@ impl Machine {
     }
 
     /// One turn. Whether there is more to do at once.
+    #[optimize(speed)]
     fn turn(&mut self, console: &mut Console) -> bool {
         let now = clock::now();
         let mut frames = 0;
@@ -290,6 +291,7 @@ impl Machine {
     }
 
     /// Waits for an interrupt, unless something came up in the meantime.
+    #[optimize(speed)]
     fn sleep(&mut self) {
         cpu_interrupts::disable();
         // An interrupt of the serial port since the turn looked has nobody else to wake the loop.

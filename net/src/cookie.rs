@@ -45,6 +45,7 @@ impl Cookies {
     }
 
     /// The cookie for a SYN, and what will be known of its options.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn issue(&mut self, segment: &Segment, peer: Peer, now: Instant) -> (u32, Peer) {
         let step = now.secs() / STEP;
         self.issued = Some(step);
@@ -54,6 +55,7 @@ impl Cookies {
     }
 
     /// The options of the SYN whose cookie `segment` acknowledges, if it does.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn check(&self, segment: &Segment, now: Instant) -> Option<Peer> {
         let step = now.secs() / STEP;
         self.issued.filter(|issued| step - issued <= 1)?;

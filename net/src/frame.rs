@@ -65,6 +65,7 @@ pub(crate) fn data_at(tuple: &Tuple) -> usize {
 /// Writes the headers of a segment whose data is in `frame` already, but for `tail` bytes that
 /// follow. `from`: our hardware address; `offload`: the TCP checksum is left to others, who go on
 /// from the sum of the pseudo-header.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(crate) fn seal(frame: &mut [u8], tail: usize, from: [u8; 6], head: &Head<'_>, offload: bool) {
     let tuple = head.tuple;
     let len = frame.len() + tail - ETHERNET;

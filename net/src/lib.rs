@@ -16,8 +16,9 @@
 //! the table, deadlines, records of closed connections (`time_wait`). A request allocates
 //! nothing.
 //!
-//! `optimize(size)` marks what runs at boot or seldom: the guest's image is small where it need not
-//! be fast. The attribute is not stable; the host's compiler does not see it.
+//! `optimize(size)` marks what runs at boot or seldom, `optimize(speed)` what every request passes: the
+//! guest's image is small where it need not be fast. The attribute is not stable; the host's compiler
+//! does not see it.
 #![cfg_attr(target_os = "none", feature(optimize_attribute))]
 #![no_std]
 #![deny(unsafe_code)]

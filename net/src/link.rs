@@ -140,6 +140,7 @@ impl Wire {
     }
 
     /// The same with a tail, and of any length: it is cut into segments of `size` bytes of data.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn say_at_length<H: Host>(
         &mut self,
         host: &mut H,

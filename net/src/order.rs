@@ -47,6 +47,7 @@ impl<const LISTS: usize> Order<LISTS> {
     }
 
     /// Makes `member` the youngest of `list`, wherever it was before.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn join(&mut self, member: u32, list: usize) {
         self.leave(member);
         while self.nodes.len() <= member as usize {
@@ -71,6 +72,7 @@ impl<const LISTS: usize> Order<LISTS> {
     }
 
     /// Takes `member` out of its list, if it is in one.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn leave(&mut self, member: u32) {
         let Some(&node) = self.nodes.get(member as usize) else {
             return;

@@ -44,6 +44,7 @@ impl Tuple {
     }
 
     /// A keyed hash.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn hash(&self, key: &SipHasher13) -> u64 {
         let ports = u32::from(self.remote_port) << 16 | u32::from(self.local_port);
         if self.is_ipv4() {
@@ -226,6 +227,7 @@ pub(crate) enum Class {
 }
 
 /// Looks at a frame. `verified` says that the device has checked its checksum.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(crate) fn classify(frame: &[u8], verified: bool, mac: [u8; 6]) -> Class {
     let Some(header) = frame.first_chunk::<ETHERNET>() else {
         return Class::Refused(Refusal::Malformed);
@@ -252,6 +254,7 @@ pub(crate) fn classify(frame: &[u8], verified: bool, mac: [u8; 6]) -> Class {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn ipv4(frame: &[u8], verified: bool, to_us: bool) -> Class {
     const MALFORMED: Class = Class::Refused(Refusal::Malformed);
     let Some(ip) = frame[ETHERNET..].first_chunk::<20>() else {
@@ -345,6 +348,7 @@ fn ipv6(frame: &[u8], verified: bool, to_us: bool) -> Class {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn tcp(
     frame: &[u8],
     start: usize,

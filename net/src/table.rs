@@ -47,11 +47,13 @@ impl Table {
     }
 
     /// The hash of a tuple.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn hash(&self, tuple: &Tuple) -> u64 {
         tuple.hash(&self.key)
     }
 
     /// What the tuple with this hash stands for; `is` compares the tuple itself.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn find(&self, hash: u64, is: impl Fn(Target) -> bool) -> Option<Target> {
         self.entries
             .find(hash, |entry| entry.hash == hash && is(entry.target))
@@ -59,6 +61,7 @@ impl Table {
     }
 
     /// Enters a target. The caller keeps to the limit and does not enter a tuple twice.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn insert(&mut self, hash: u64, target: Target) {
         debug_assert!(self.entries.len() < self.limit);
         self.entries
@@ -66,6 +69,7 @@ impl Table {
     }
 
     /// Takes a target out.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn remove(&mut self, hash: u64, target: Target) {
         if let Ok(entry) = self
             .entries

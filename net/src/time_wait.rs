@@ -93,6 +93,7 @@ impl TimeWait {
     }
 
     /// Keeps a record. The caller has made room. The number says where it is.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn insert(&mut self, mut record: Record, now: Instant) -> u32 {
         record.deadline = now + self.wait;
         let index = match self.free.pop() {
@@ -131,6 +132,7 @@ impl TimeWait {
     }
 
     /// Judges a segment for a record.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn receive(&mut self, index: u32, segment: &Segment, now: Instant) -> Verdict {
         let record = &mut self.records[index as usize];
         if segment.flags.rst() {

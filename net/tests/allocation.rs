@@ -199,7 +199,7 @@ fn floods_and_large_answers_allocate_nothing() {
         segment.ack = Some(heard.seq.wrapping_add(heard.payload.len() as u32));
         say(&segment, i64::from(n), &mut slot);
     }
-    let stats = *stack.stats();
+    let stats = stack.stats();
     assert!(stats.cookies.accepted > 20, "{stats:?}");
     assert!(
         stats.evicted.half_open > 0 && stats.source_limited > 0,

@@ -389,7 +389,7 @@ fn the_endpoints() {
          \"posted\":0,\"kicks\":0,\"interrupts\":0,\"spurious\":0,\"missed_interrupts\":0,\
          \"rekicks\":0,\"bad_used\":0,\"resets\":0}",
         "\"tx\":{\"size\":0,",
-        "\"heap\":{\"used\":1000,\"total\":2000}}",
+        "\"heap\":{\"used\":1000,\"total\":2000,\"allocations\":3000}}",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }

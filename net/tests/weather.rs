@@ -117,7 +117,7 @@ fn converse(weather: Weather, seed: u64, window: usize, cuts: bool) {
         rig.stack.stats().open == 0 && clients.iter().all(closed)
     });
     assert!(ended, "{name}: {:?}", rig.stack.stats());
-    let stats = *rig.stack.stats();
+    let stats = rig.stack.stats();
     assert_eq!((stats.requests_served, stats.half_open), (8, 0), "{name}");
 }
 

@@ -146,8 +146,7 @@ mod tests {
 
     const LOG: &str = "\
 [     1.000000] INFO  boot: ready
-FATAL: panicked at kernel/src/provoke.rs:34:25:
-provoked
+FATAL: panicked: provoked
 build 0fe102030405060708090a0b0c0d0eff
 backtrace (innermost first):
   #0 0x0000000000127cd0

@@ -43,6 +43,7 @@ fn counted_us() -> u64 {
 }
 
 /// Microseconds since boot; 0 until [`init`].
+#[optimize(speed)]
 pub fn now_us() -> u64 {
     let scale = SCALE.load(Relaxed);
     if scale == 0 {

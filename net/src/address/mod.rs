@@ -10,8 +10,8 @@ mod neighbor;
 mod slaac;
 
 use crate::context::Context;
-use crate::link::Carrier;
 use crate::internet::Limit;
+use crate::link::Carrier;
 use crate::link::Link;
 use alloc::boxed::Box;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};

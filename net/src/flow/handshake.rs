@@ -14,6 +14,7 @@ const REPEAT: Duration = Duration::from_secs(1);
 
 impl Flow {
     /// What a segment is to a handshake that smoltcp does not know of.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn hear_handshake(
         &mut self,
         context: &mut Context,
@@ -38,6 +39,7 @@ impl Flow {
     }
 
     /// The handshake is complete by this segment.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn establish(&mut self, context: &mut Context, segment: &Segment, now: Instant) {
         let ack = Ack {
             ack: segment.ack,
@@ -53,6 +55,7 @@ impl Flow {
     }
 
     /// Sends the SYN|ACK, if it is time.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn shake_hands<H: Host>(
         &mut self,
         context: &mut Context,

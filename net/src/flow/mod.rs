@@ -265,6 +265,7 @@ impl Flow {
     }
 
     /// Gives the connection a segment of its own. Whether there is something to do now.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn ingest<H: Host>(
         &mut self,
         context: &mut Context,
@@ -333,6 +334,7 @@ impl Flow {
 
     /// Whether a segment is the peer's FIN and nothing else, after it has acknowledged ours: then
     /// everything is over, and smoltcp need not hear of it.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn hear_the_end(&mut self, segment: &Segment) -> bool {
         let is_end = !self.awake
             && segment.flags.fin()
@@ -349,6 +351,7 @@ impl Flow {
 
     /// Whether a segment is the next one, acknowledges what may be acknowledged, and does nothing
     /// else: nobody has to judge it.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn is_expected(&self, segment: &Segment) -> bool {
         let (una, max, _) = self.sender.span();
         segment.seq == self.heard
@@ -358,6 +361,7 @@ impl Flow {
     }
 
     /// Judges a segment. If it is not to be taken: whether there is something to do.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn suspect(&mut self, context: &mut Context, segment: &Segment, now: Instant) -> Option<bool> {
         match challenge::judge(segment, &self.standing()) {
             Verdict::Take => None,
@@ -413,6 +417,7 @@ impl Flow {
     }
 
     /// Whether a turn would change anything after an acknowledgement.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn has_more(&self) -> bool {
         let idle = self.queue.len() == 0;
         self.sender.has_more(self.in_sight())
@@ -424,6 +429,7 @@ impl Flow {
     /// Reads a request where it lies, if the segment is the next one, holds a whole request and
     /// nothing else, and there is nothing before it: what most segments are. smoltcp does not hear
     /// of it, and its numbers are shifted by so much from then on.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn read_in_place(
         &mut self,
         context: &mut Context,
@@ -463,6 +469,7 @@ impl Flow {
     }
 
     /// Gives the socket a segment. `number`: what its acknowledgement number is replaced by.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn feed<H: Host>(
         &mut self,
         context: &mut Context,
@@ -526,6 +533,7 @@ impl Flow {
     }
 
     /// Gives a half-open connection a segment.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn shake<H: Host>(
         &mut self,
         context: &mut Context,
@@ -546,6 +554,7 @@ impl Flow {
     }
 
     /// Reads, answers, sends. `at_rest`: no received frame is being looked at.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn run<H: Host>(
         &mut self,
         context: &mut Context,
@@ -596,6 +605,7 @@ impl Flow {
     }
 
     /// Whether requests may come and answers go.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn has_the_word(&mut self) -> bool {
         match self.awake {
             false => self.stage != Stage::HalfOpen && !self.reset,
@@ -660,6 +670,7 @@ impl Flow {
     }
 
     /// When the connection wants attention next.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn next(&mut self, context: &mut Context, now: Instant) -> Instant {
         let own = if self.stage == Stage::HalfOpen && !self.awake {
             Some(self.again)
@@ -684,6 +695,7 @@ impl Flow {
 
     /// Sets stage and deadline by what the conversation waits for. `fresh`: a request has been
     /// answered.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn note_wait(&mut self, wait: Wait, fresh: bool, now: Instant) {
         // As long as the peer has not taken all that was said, that is what is waited for.
         let wait = match wait {

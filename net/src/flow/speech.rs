@@ -18,6 +18,7 @@ const LONGEST: usize = 65_535 - 60;
 
 impl Flow {
     /// Sends what can be sent.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn send<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         self.stalled = false;
         if !self.awake {
@@ -122,6 +123,7 @@ impl Flow {
         window.max(0) as u32
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn speak<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         if self.conn.is_closed() && self.queue.len() <= HORIZON {
             self.sender.close();
@@ -188,6 +190,7 @@ impl Flow {
     }
 
     /// Puts a segment into a frame.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn emit<H: Host>(&mut self, chunk: &Chunk, context: &mut Context, host: &mut H) {
         let mut flags = Flags::ACK;
         if chunk.push {

@@ -21,6 +21,7 @@ const SYN: usize = 14 + 40 + 20 + OPTIONS;
 impl Flow {
     /// Wakes the socket, if it sleeps: it listens, and hears the client's SYN and, if the handshake is
     /// complete, the acknowledgement. What it answers was said already, and is passed over.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn wake<H: Host>(&mut self, context: &mut Context, host: &mut H, now: Instant) {
         if self.awake {
             return;
@@ -50,6 +51,7 @@ impl Flow {
     }
 
     /// Gives the socket a segment as the client has sent it.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn overhear<H: Host>(
         &mut self,
         context: &mut Context,

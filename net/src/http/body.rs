@@ -99,11 +99,13 @@ impl Body {
     }
 
     /// Reads from `data` and says how much of it was content. What follows is the next request.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn read(&mut self, data: &[u8]) -> (usize, Progress) {
         self.read_to(data, |_| {})
     }
 
     /// The same; `take` gets the content, piece by piece.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn read_to(&mut self, data: &[u8], mut take: impl FnMut(&[u8])) -> (usize, Progress) {
         let mut used = 0;
         while used < data.len() && self.at != At::Done {

@@ -123,6 +123,7 @@ impl Conn {
     }
 
     /// Reads and answers as much as there is room for.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn advance(
         &mut self,
         ear: &mut Ear<'_, '_>,
@@ -191,6 +192,7 @@ impl Conn {
 
     /// Takes a head from where it was received, if `bytes` are that and nothing else, and its
     /// answer needs nothing of it. False, with nothing taken: it has to go the usual way.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn read_in_place(
         &mut self,
         bytes: &[u8],
@@ -212,6 +214,7 @@ impl Conn {
         self.decide_in_place(&request, service, port)
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn decide_in_place(&mut self, request: &Request<'_>, service: &mut Service, port: u16) -> bool {
         let answer = route::decide(request, service, port, &mut self.spans);
         if let Answer::Redirect(_) | Answer::Handler(_) = answer {
@@ -298,6 +301,7 @@ impl Conn {
 
     /// Reads a head that the end of the receive buffer divides, from a copy in one piece.
     #[cold]
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn read_divided(&mut self, ear: &mut Ear<'_, '_>, full: bool, scene: &mut Scene<'_>) -> Read {
         let mut head = core::mem::take(&mut scene.service.head);
         let len = ear.peek_slice(&mut head);
@@ -308,6 +312,7 @@ impl Conn {
     }
 
     /// Takes a head from the front of `buffer`; says how many bytes it had.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn take(
         &mut self,
         buffer: &mut [u8],
@@ -327,6 +332,7 @@ impl Conn {
     }
 
     /// Draws the consequences of what a buffer was read as.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn digest(
         &mut self,
         parsed: Result<Parsed<'_>, Refused>,
@@ -382,6 +388,7 @@ impl Conn {
         self.state = State::Answer;
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn accept(&mut self, request: &Request<'_>, scene: &mut Scene<'_>) {
         let answer = route::decide(request, scene.service, scene.port, &mut self.spans);
         self.note(request, answer);
@@ -402,6 +409,7 @@ impl Conn {
     }
 
     /// Lets a handler begin with a request whose content is to come.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn begin(&mut self, route: u16, request: &Request<'_>, scene: &mut Scene<'_>) {
         let application = &mut scene.service.application;
         let limit = application.handler(route).content_limit();
@@ -423,6 +431,7 @@ impl Conn {
 
     /// Goes on with what a handler writes. What the connection waits for then; `None`: nothing, it
     /// has come to its end.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn go_on(
         &mut self,
         ear: &mut Ear<'_, '_>,
@@ -450,6 +459,7 @@ impl Conn {
     }
 
     /// Prepares for a request's content. `served`: the answer would be a file.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn frame(&mut self, framing: Framing, served: bool) {
         self.body = match framing {
             Framing::Empty => Body::NONE,
@@ -472,6 +482,7 @@ impl Conn {
     }
 
     /// Gives content to its handler, or throws it away; whether it has ended, or cannot be read.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn read_body(&mut self, ear: &mut Ear<'_, '_>, scene: &mut Scene<'_>) -> bool {
         let mut progress = Progress::More;
         while progress == Progress::More && ear.recv_queue() > 0 {
@@ -495,6 +506,7 @@ impl Conn {
     }
 
     /// Queues a file. False: there is no room yet.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn write_file(
         &mut self,
         choice: Choice,
@@ -522,6 +534,7 @@ impl Conn {
 
     /// Queues an answer's head and what fits of its content. False: there is no room yet, or the
     /// answer has to wait.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn write_head(
         &mut self,
         ear: &mut Ear<'_, '_>,

@@ -110,6 +110,7 @@ enum Transfer {
 
 impl Fields {
     /// Reads them, of which there are 64 at most.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn read(headers: &[Header<'_>]) -> Result<Fields, Status> {
         let mut fields = Fields::default();
         for (number, Header { name, value }) in headers.iter().enumerate() {
@@ -170,6 +171,7 @@ impl Fields {
     }
 
     /// RFC 9112, 6.1 and 6.3: what could be read in two ways is refused.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn framing(&self, old: bool) -> Result<Framing, Status> {
         match (self.coding, self.length) {
             (None, None | Some(0)) => Ok(Framing::Empty),
@@ -183,6 +185,7 @@ impl Fields {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn transfer(value: &[u8]) -> Transfer {
     let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
     let mut codings = value.rsplit(|&b| b == b',');

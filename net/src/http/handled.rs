@@ -52,6 +52,7 @@ pub(super) enum Call<'a, 'r> {
 
 /// Has a handler answer, and queues the head. The outbox is empty, so that there is room for it;
 /// if even so there is none, nobody asks the handler twice, and the answer is a 503.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn write(
     route: u16,
     call: Call<'_, '_>,
@@ -164,6 +165,7 @@ impl Stream {
     }
 
     /// Queues what there is to say now.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn go_on(&mut self, outbox: &mut Outbox<'_>, scene: &mut Scene<'_>) -> Progress {
         let service = &mut *scene.service;
         let guest = Guest {

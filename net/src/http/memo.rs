@@ -67,6 +67,7 @@ impl Memo {
     }
 
     /// The request that `bytes` are, if they are that and nothing else, and its fields are known.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn read<'a>(&self, bytes: &'a [u8]) -> Option<Request<'a>> {
         let (method, target, end) = line(bytes)?;
         let fields = &bytes[end..];
@@ -115,6 +116,7 @@ impl Memo {
 }
 
 /// A quick look at some bytes. Who makes two that look alike makes himself be read twice.
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn fingerprint(bytes: &[u8]) -> u64 {
     // Any odd number with well mixed bits.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -146,6 +148,7 @@ static IN_TARGET: [bool; 256] = {
 
 /// The plainest request line: GET or HEAD, a path, HTTP/1.1. Where it ends. Others are left to who
 /// reads everything.
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn line(bytes: &[u8]) -> Option<(Method, Target<'_>, usize)> {
     const END: &[u8; 11] = b" HTTP/1.1\r\n";
     let (method, start) = match bytes {

@@ -40,6 +40,7 @@ impl Wish {
     };
 
     /// Reads the lines.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn read(accept: &Lines<'_>) -> Wish {
         Wish {
             absent: accept.is_empty(),
@@ -56,6 +57,7 @@ fn is_weighted(accept: &Lines<'_>) -> bool {
 /// The number of the representation that a client prefers; of those that it likes the same, the
 /// first. Without the field it is the last, which is the file as it is. `None`: it refuses all of
 /// them.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(super) fn choose(accept: &Accept<'_>, representations: &[Representation]) -> Option<usize> {
     let last = representations.len() - 1;
     let (absent, weighted) = match accept {
@@ -98,6 +100,7 @@ impl Weights {
         rest: None,
     };
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn read(accept: &Lines<'_>) -> Weights {
         let mut weights = Weights::NONE;
         for element in accept.iter().flat_map(|line| line.split(|&b| b == b',')) {

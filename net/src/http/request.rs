@@ -191,6 +191,7 @@ pub(crate) fn empty_lines(buffer: &[u8]) -> usize {
 ///
 /// # Errors
 /// With the answer, when it is not a request that a file can answer.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn parse<'a>(buffer: &'a [u8], room: &'a mut Room<'a>) -> Result<Parsed<'a>, Refused> {
     let refuse = |status| Refused { status, rest: None };
     let mut parsed = httparse::Request::new(&mut []);
@@ -266,6 +267,7 @@ pub(crate) fn parse<'a>(buffer: &'a [u8], room: &'a mut Room<'a>) -> Result<Pars
 
 /// Whether every line of a head ends with CR LF. httparse takes LF alone, as a server may (RFC
 /// 9112, 2.2); a proxy that does not would see other fields than we do.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn lines_end_well(head: &[u8], fields: &[Header<'_>]) -> bool {
     let start = head.as_ptr().addr();
     let ends_at = |at: usize| head[..at].ends_with(b"\r\n");
@@ -276,6 +278,7 @@ fn lines_end_well(head: &[u8], fields: &[Header<'_>]) -> bool {
 }
 
 /// What becomes of a request line that httparse found no HTTP/1.0 or 1.1 in.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn other_version(buffer: &[u8]) -> Result<Parsed<'_>, Status> {
     let start = empty_lines(buffer);
     let line = &buffer[start..];

@@ -124,6 +124,7 @@ pub(super) struct Written {
 
 /// Queues an answer that is a file: its head, which lies ready, and its content. False, with nothing
 /// queued: there is no room for it.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(super) fn write_file(
     choice: Choice,
     form: Form,
@@ -144,6 +145,7 @@ pub(super) fn write_file(
 }
 
 /// Queues the end of a head, for which there are two places.
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn end(form: Form, outbox: &mut Outbox<'_>, scene: &Scene<'_>) -> bool {
     let queued = outbox.push_static(form.connection());
     let unix = scene

@@ -13,6 +13,7 @@ use crate::service::Service;
 use crate::site::{Resolved, Site};
 
 /// What a request is answered with. Several ranges of a file are written to `spans`.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(super) fn decide(
     request: &Request<'_>,
     service: &mut Service,
@@ -64,6 +65,7 @@ fn asked<'a>(request: &Request<'a>) -> Question<'a> {
 
 /// The answer about a file: first which representation, then the conditions, then the ranges (RFC
 /// 9110, 13.2.2).
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn file(number: u32, request: &Request<'_>, site: &Site, spans: &mut Spans) -> Answer {
     let Some(choice) = chosen(number, request, site) else {
         return Answer::Status(Status::NotAcceptable);
@@ -100,6 +102,7 @@ fn file(number: u32, request: &Request<'_>, site: &Site, spans: &mut Spans) -> A
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(speed))]
 fn chosen(number: u32, request: &Request<'_>, site: &Site) -> Option<Choice> {
     let which = negotiation::choose(&request.codings(), site.file(number).representations)?;
     Some(Choice {

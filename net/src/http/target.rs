@@ -15,6 +15,7 @@ pub(crate) struct Target<'a> {
 ///
 /// # Errors
 /// With the answer: 400, or 421 for a scheme that is not served here (RFC 9110, 7.4).
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn read(target: &[u8], options: bool) -> Result<Target<'_>, Status> {
     if target.first() == Some(&b'/') {
         return divide(target);
@@ -52,6 +53,7 @@ pub(super) fn read(target: &[u8], options: bool) -> Result<Target<'_>, Status> {
 }
 
 /// Divides path and query. A fragment is never sent (RFC 9110, 7.1).
+#[cfg_attr(target_os = "none", optimize(size))]
 fn divide(target: &[u8]) -> Result<Target<'_>, Status> {
     let end = target.iter().position(|&b| b == b'?' || b == b'#');
     let (path, query) = match end {
@@ -94,6 +96,7 @@ static IN_NAME: [bool; 256] = {
 /// Whether this is a host with or without a port (RFC 3986, 3.2.2 and 3.2.3): a name, an IPv4
 /// address, or an IPv6 address in brackets. A user's name in front is refused (RFC 9110, 4.2.4),
 /// and so is a comma, which would make two hosts of it for some readers.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn is_authority(text: &[u8]) -> bool {
     let (host, port) = match text {
         [b'[', rest @ ..] => {

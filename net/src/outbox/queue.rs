@@ -24,6 +24,7 @@ enum Extent {
 }
 
 impl Extent {
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn len(&self) -> usize {
         match self {
             Extent::Static(bytes) => bytes.len(),
@@ -34,6 +35,7 @@ impl Extent {
 
     /// Copies what lies `skip` bytes behind its beginning.
     #[inline]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn copy(&self, blocks: &Blocks, skip: usize, target: &mut [u8]) {
         match *self {
             Extent::Static(bytes) => target.copy_from_slice(&bytes[skip..skip + target.len()]),
@@ -74,6 +76,7 @@ impl Queue {
     }
 
     /// Bytes that are not acknowledged, sent or not.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn len(&self) -> usize {
         self.len
     }
@@ -117,6 +120,7 @@ impl Queue {
     }
 
     /// Queues a static slice. False: there is no place.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn push_static(&mut self, blocks: &mut Blocks, bytes: &'static [u8]) -> bool {
         if bytes.len() <= SMALL && bytes.len() <= self.left() && self.is_open() {
             self.push(blocks, bytes);
@@ -131,6 +135,7 @@ impl Queue {
     }
 
     /// Queues the end of a head. False: there is no place.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn push_stamp(&mut self, blocks: &mut Blocks, unix: u32) -> bool {
         if self.places() == 0 {
             return false;
@@ -217,6 +222,7 @@ impl Queue {
     }
 
     /// Copies what lies `skip` bytes behind the front into `target`, all of which is queued.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn copy(&self, blocks: &Blocks, mut skip: usize, mut target: &mut [u8]) {
         if skip == 0 && target.len() == self.len {
             return self.copy_all(blocks, target);
@@ -240,6 +246,7 @@ impl Queue {
     }
 
     /// Copies all of it, as for most answers.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn copy_all(&self, blocks: &Blocks, mut target: &mut [u8]) {
         for at in 0..self.count {
             let extent = &self.extents[usize::from(self.first + at) % EXTENTS];
@@ -294,6 +301,7 @@ impl Queue {
     }
 
     /// Drops `count` bytes from the front.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn acknowledge(&mut self, blocks: &mut Blocks, count: usize) {
         if count >= self.len && self.held == 0 {
             // Everything, and there is nothing to give back: what mostly comes.

@@ -130,6 +130,7 @@ impl Sender {
     }
 
     /// Looks what is lost now.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn assess(&mut self, now: Instant) {
         self.loss.holes = false;
         self.loss.next = None;
@@ -156,6 +157,7 @@ impl Sender {
     }
 
     /// A segment to be sent again, or one that probes the tail. `end`: behind all that is queued.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn repair(&mut self, end: u32, now: Instant) -> Option<Chunk> {
         if self.loss.due {
             self.loss.due = false;
@@ -223,6 +225,7 @@ impl Sender {
     }
 
     /// Something new if there is room for it at the peer, else the last segment once more.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn probe_of_tail(&mut self, end: u32, now: Instant) -> Option<Chunk> {
         let sent = self.max.wrapping_sub(self.una);
         self.timer = Some(now + self.rtt.timeout());

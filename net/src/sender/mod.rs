@@ -222,6 +222,7 @@ impl Sender {
     }
 
     /// Whether there is something that was not sent, or has to be sent again.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn has_more(&self, queued: usize) -> bool {
         let end = self.una.wrapping_add(queued as u32);
         let fin = u32::from(self.closed && !self.ended);
@@ -256,6 +257,7 @@ impl Sender {
 
     /// Takes note of an acknowledgement of something that was sent. `queued`: bytes in the queue.
     /// So many of them have arrived; the queue has to drop them.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn acknowledge(&mut self, ack: &Ack<'_>, queued: usize, now: Instant) -> u32 {
         debug_assert!(!before(self.max, ack.ack));
         if ack.ack == self.max && ack.blocks.count == 0 && self.una != self.max && self.is_calm() {
@@ -291,6 +293,7 @@ impl Sender {
     }
 
     /// Whether everything goes as it should: nothing was lost, sent again or probed.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn is_calm(&self) -> bool {
         let quiet = !self.resend && !self.probe && self.duplicates == 0;
         quiet
@@ -303,6 +306,7 @@ impl Sender {
 
     /// All that was under way has arrived, and everything goes as it should: what
     /// [`Sender::acknowledge`] does then, which is what it mostly does.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn settle(&mut self, ack: &Ack<'_>, queued: usize, now: Instant) -> u32 {
         self.take_window(ack);
         let flight = self.max.wrapping_sub(self.una);
@@ -348,6 +352,7 @@ impl Sender {
     }
 
     /// Something new was acknowledged.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn progress(&mut self, ack: u32, queued: usize, now: Instant) -> u32 {
         let flight = self.flight(now);
         let fin = self.fin_end(queued) == Some(ack);
@@ -393,6 +398,7 @@ impl Sender {
     }
 
     /// Bytes under way.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn flight(&self, now: Instant) -> u32 {
         let sent = self.nxt.wrapping_sub(self.una);
         match self.score.is_empty() {
@@ -402,6 +408,7 @@ impl Sender {
     }
 
     /// Does what time brings.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn tick(&mut self, now: Instant) {
         if self.timer.is_none_or(|at| now < at) {
             self.probe_tail(now);
@@ -437,6 +444,7 @@ impl Sender {
 
     /// All that is queued as one segment, if it fits one, may go out, and everything before it has
     /// arrived: what [`Sender::next`] gives then, which is what it mostly gives.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn whole(&mut self, queued: usize, now: Instant) -> Option<Chunk> {
         let fits = queued > 0 && queued <= self.segment as usize && queued <= self.window as usize;
         if !fits || self.una != self.max || self.ended || !self.is_calm() {
@@ -475,6 +483,7 @@ impl Sender {
     /// The next segment to be sent, if one may be. `queued`: bytes in the queue; `most`: bytes that
     /// may go out as one, which are cut below if they are more than a segment. The caller has
     /// room for it; if it is lost nevertheless, that is a loss like any other.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn next(&mut self, queued: usize, most: u32, now: Instant) -> Option<Chunk> {
         let chunk = self.choose(queued, most.max(self.segment), now);
         if chunk.is_some() {
@@ -483,6 +492,7 @@ impl Sender {
         chunk
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn choose(&mut self, queued: usize, most: u32, now: Instant) -> Option<Chunk> {
         let end = self.una.wrapping_add(queued as u32);
         if let Some(chunk) = self.repair(end, now) {
@@ -579,6 +589,7 @@ impl Sender {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn chunk(&self, seq: u32, most: u32, end: u32) -> Chunk {
         let left = if before(seq, end) {
             end.wrapping_sub(seq)

@@ -110,6 +110,7 @@ impl Scoreboard {
 
     /// Takes blocks in, of what lies between `una` and `max`. True: something was late that was not
     /// sent again, so the network reorders.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn take(&mut self, blocks: &Sack, una: u32, max: u32, now: Instant) -> bool {
         let mut late = false;
         for (start, end) in blocks.iter() {
@@ -133,6 +134,7 @@ impl Scoreboard {
         !before(ack, end) || blocks.next().is_some_and(inside)
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn insert(&mut self, start: u32, end: u32, una: u32, now: Instant) {
         let count = usize::from(self.count);
         let at = self.ranges().iter().position(|r| !before(r.end, start));
@@ -297,6 +299,7 @@ impl Scoreboard {
     }
 
     /// Bytes that are lost and were not sent again.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn missing(&self, una: u32, tolerance: &Tolerance, now: Instant) -> u32 {
         let mut bytes = 0;
         for at in 0..usize::from(self.count) {
@@ -316,6 +319,7 @@ impl Scoreboard {
     }
 
     /// The next piece to be sent again: where it begins and ends.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn resend(&mut self, una: u32, tolerance: &Tolerance, now: Instant) -> Option<(u32, u32)> {
         let all = 0..usize::from(self.count);
         let at = all

@@ -87,6 +87,7 @@ impl Lookup {
     }
 
     /// What is at a path.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn find(&self, path: &[u8], names: &Names) -> Option<Key> {
         self.table
             .find(hash(path), |key| key.path(names.get(key.file)) == path)
@@ -113,6 +114,7 @@ impl Lookup {
 }
 
 /// A quick hash of a path.
+#[cfg_attr(target_os = "none", optimize(speed))]
 pub(super) fn hash(path: &[u8]) -> u64 {
     // Any odd number with well mixed bits.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -5,6 +5,7 @@
 ///
 /// Escapes are decoded first, then `.` and `..` parts go, so that no way of writing them climbs
 /// above the root: there `..` does nothing.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(crate) fn plain(path: &[u8], plain: &mut [u8]) -> Option<usize> {
     let mut len = 0;
     let mut bytes = path.iter();

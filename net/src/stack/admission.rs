@@ -22,6 +22,7 @@ use smoltcp::wire::IpAddress;
 
 impl Stack {
     /// Whether a SYN is for a service of ours.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn serves(&self, segment: &Segment) -> bool {
         let port = segment.tuple.local_port;
         (port == self.port || self.context.service.admin == Some(port))
@@ -34,6 +35,7 @@ impl Stack {
 
     /// A request for a connection. `above`: the last number of ours on one that had its tuple
     /// before.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn accept(
         &mut self,
         hash: u64,
@@ -68,6 +70,7 @@ impl Stack {
     }
 
     /// Answers a request for a connection by a cookie.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn offer(&mut self, segment: &Segment, frame: &[u8], host: &mut impl Host, now: Instant) {
         let stats = &mut self.context.service.stats;
         let hopeless =
@@ -97,6 +100,7 @@ impl Stack {
     }
 
     /// A segment that belongs to nothing: whether it acknowledges a cookie. Then it is dealt with.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn redeem(
         &mut self,
         hash: u64,
@@ -134,6 +138,7 @@ impl Stack {
     }
 
     /// Whether the client may have one more connection.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn admits_source(&mut self, segment: &Segment) -> bool {
         let admits = match &mut self.sources {
             Some(sources) => sources.admits(&segment.tuple),
@@ -144,6 +149,7 @@ impl Stack {
     }
 
     /// Makes a slot known.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn enter(&mut self, flow: u32, hash: u64, segment: &Segment) {
         self.table.insert(hash, Target::Flow(flow));
         self.order.join(flow, HALF_OPEN);
@@ -154,6 +160,7 @@ impl Stack {
 
     /// A free slot. When there is none, one is made free: of the oldest connection whose
     /// handshake is not complete, else of the oldest that waits for a request.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn admit(&mut self, host: &mut impl Host, now: Instant) -> Option<u32> {
         if let Some(flow) = self.pool.take() {
             return Some(flow);
@@ -180,6 +187,7 @@ impl Stack {
     }
 
     /// Frees a connection's slot.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn release(&mut self, flow: u32) {
         let state = &mut self.pool[flow];
         state.vacate(&mut self.context.blocks);

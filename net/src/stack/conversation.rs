@@ -12,6 +12,7 @@ use smoltcp::time::Instant;
 
 impl Stack {
     /// A TCP segment.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn segment(
         &mut self,
         segment: &Segment,
@@ -51,6 +52,7 @@ impl Stack {
     }
 
     /// A segment of a connection.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn converse(
         &mut self,
         flow: u32,
@@ -67,6 +69,7 @@ impl Stack {
     }
 
     /// Lets a connection speak, and draws the consequences. `segment`: what it has just heard.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn run(
         &mut self,
         flow: u32,
@@ -105,6 +108,7 @@ impl Stack {
     }
 
     /// Sees to it that a connection comes up when it has to.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn plan(&mut self, flow: u32, now: Instant) {
         let state = &mut self.pool[flow];
         if state.stalled && !state.in_stalled {

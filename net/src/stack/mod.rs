@@ -134,7 +134,7 @@ impl Stack {
             now,
         );
         let addresses = Addresses::new(config.mac, config.ipv4, config.ipv6, &mut context, now);
-        let mut stack = Stack {
+        let stack = Stack {
             mac: config.mac,
             port: config.port,
             context,
@@ -159,7 +159,6 @@ impl Stack {
             stalled_until: now,
             drain_by: None,
         };
-        stack.tally();
         log::info!(
             "{} connections, {} records of closed ones",
             plan.flows,
@@ -170,6 +169,7 @@ impl Stack {
 
     /// Takes one Ethernet frame, without frame check sequence, and answers it.
     /// `checksum_verified`: the device has checked its TCP checksum.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn ingest(
         &mut self,
         frame: &[u8],
@@ -181,10 +181,10 @@ impl Stack {
         stats.frames_in += 1;
         stats.bytes_in += frame.len() as u64;
         self.sort(frame, checksum_verified, host, now);
-        self.tally();
     }
 
     /// Gives a frame to whom it is for.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     fn sort(&mut self, frame: &[u8], verified: bool, host: &mut impl Host, now: Instant) {
         match segment::classify(frame, verified, self.mac) {
             Class::Tcp(segment) => self.segment(&segment, frame, host, now),
@@ -218,6 +218,7 @@ impl Stack {
     }
 
     /// Does what is due, within a bound. True: there is more to do right now.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn timers(&mut self, host: &mut impl Host, now: Instant) -> bool {
         if self.addresses.next().is_some_and(|next| next <= now) {
             self.addresses.run(&mut self.context, host, now);
@@ -225,16 +226,20 @@ impl Stack {
         if self.internet.next().is_some_and(|next| next <= now) {
             self.give_up_pieces(host, now);
         }
-        self.retry_stalled(host, now);
+        if self.is_stalled() {
+            // Pages about the guest are written now.
+            self.context.service.stats = self.stats();
+            self.retry_stalled(host, now);
+        }
         let mut more = self.forget_records(now);
         more |= self.run_due(host, now);
         more |= self.go_on_draining(host, now);
-        self.tally();
         more
     }
 
     /// When [`Stack::timers`] has to be called next, if no frame comes before.
     #[must_use]
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub fn deadline(&self) -> Option<Instant> {
         let stalled = self.is_stalled().then_some(self.stalled_until);
         let own = earlier(self.deadlines.next(), self.time_wait.next());
@@ -275,15 +280,15 @@ impl Stack {
     /// Asks the gateway for its hardware address, so that a frame must come back if the link
     /// works. False: there is no gateway, or no room in the transmit ring.
     pub fn probe(&mut self, host: &mut impl Host, _now: Instant) -> bool {
-        let sent = self.addresses.probe(&mut self.context, host);
-        self.tally();
-        sent
+        self.addresses.probe(&mut self.context, host)
     }
 
     /// The counters.
     #[must_use]
-    pub fn stats(&self) -> &Stats {
-        &self.context.service.stats
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.context.service.stats;
+        self.fill_in(&mut stats);
+        stats
     }
 
     /// Our addresses.
@@ -292,9 +297,8 @@ impl Stack {
     }
 
     /// Brings the gauges and the link's counters into the figures that are shown.
-    fn tally(&mut self) {
-        let Context { wire, service, .. } = &mut self.context;
-        let stats = &mut service.stats;
+    fn fill_in(&self, stats: &mut Stats) {
+        let wire = &self.context.wire;
         stats.half_open = self.order.len(HALF_OPEN) as u64;
         stats.open = (self.order.len(IDLE) + self.order.len(BUSY) + self.order.len(CLOSING)) as u64;
         stats.time_wait = self.time_wait.len() as u64;

@@ -13,6 +13,7 @@ const RECORDS_PER_TURN: usize = 256;
 
 impl Stack {
     /// Connections that met a full transmit ring, in the order in which they did.
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn retry_stalled(&mut self, host: &mut impl Host, now: Instant) {
         for _ in 0..self.stalled.len() {
             if !host.can_transmit() {
@@ -30,6 +31,7 @@ impl Stack {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn forget_records(&mut self, now: Instant) -> bool {
         for _ in 0..RECORDS_PER_TURN {
             match self.time_wait.oldest() {
@@ -40,6 +42,7 @@ impl Stack {
         true
     }
 
+    #[cfg_attr(target_os = "none", optimize(speed))]
     pub(super) fn run_due(&mut self, host: &mut impl Host, now: Instant) -> bool {
         for _ in 0..TIMERS_PER_TURN {
             let Some(flow) = self.deadlines.pop(now) else {
