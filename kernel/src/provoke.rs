@@ -30,7 +30,7 @@ pub fn provoke(fault: Fault) {
             // SAFETY: the address is not canonical, so the read faults and yields nothing.
             unsafe { asm!("mov rax, [rax]", inout("rax") 0x8000_0000_0000_0000_u64 => _) }
         }
-        Fault::Panic => panic!("provoked"),
+        Fault::Panic => provoked(),
         Fault::OutOfMemory => {
             black_box(Vec::<u8>::with_capacity(isize::MAX as usize / 2));
         }
@@ -43,6 +43,12 @@ pub fn provoke(fault: Fault) {
         Fault::Deaf => return,
     }
     panic!("{fault:?} was survived");
+}
+
+/// In a function of its own: where two places panic, the optimizer may make them one that is neither.
+#[inline(never)]
+fn provoked() -> ! {
+    panic!("provoked")
 }
 
 #[inline(never)]

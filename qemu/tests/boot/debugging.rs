@@ -302,7 +302,7 @@ fn a_panic_is_named_by_the_symbols_of_its_build_and_by_no_others() {
     let said = panicked(&copy);
     let line = said
         .lines()
-        .find(|l| l.contains("quartz_kernel::provoke::provoke "));
+        .find(|l| l.contains("quartz_kernel::provoke::provoked "));
     let line = line.unwrap_or_else(|| panic!("no name in {said}"));
     let source =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel/src/provoke.rs"))
@@ -327,7 +327,10 @@ fn a_panic_is_named_by_the_symbols_of_its_build_and_by_no_others() {
         said.contains("no names: ") && said.contains(&format!("the kernel of build {build}")),
         "{said}"
     );
-    assert!(!said.contains("quartz_kernel::provoke::provoke "), "{said}");
+    assert!(
+        !said.contains("quartz_kernel::provoke::provoked "),
+        "{said}"
+    );
 }
 
 /// What `quartz run` says of this kernel when it panics.
