@@ -325,7 +325,18 @@ mutant 'the end is the end' recovery.rs \
     'if let Some(end) = self.end {' 'if let Some(end) = self.end.filter(|_| false) {' \
     lib the_end_is_the_end
 mutant 'a stopped machine is no evidence' recovery.rs \
-    '.min(LONGEST_STEP_US)' '' lib time_does_not_jump
+    '.min(self.pause_us + LATE_US)' '' lib time_does_not_jump
+
+# Long segments.
+mutant 'a slot that had a table is described anew' queue.rs \
+    'Some(gathered) if *gathered => {' 'Some(gathered) if *gathered && id > 1000 => {' \
+    offload a_long_segment_is_read_where_it_lies
+mutant 'no long segment for a device that does not cut' net.rs \
+    '&& !self.session.tx_cut {' '&& !self.session.tx_cut && len == 0 {' \
+    offload a_device_without_all_that_it_takes_gets_no_long_segment
+mutant 'the table keeps its place in the slot' net.rs \
+    'false => MOST_GATHERED - MODERN,' 'false => usize::from(LARGEST_FRAME),' \
+    offload a_head_that_leaves_no_room_for_the_table_is_refused
 
 printf '%d caught, %d survived\n' "$caught" "$survived"
 [ "$survived" -eq 0 ]
