@@ -160,9 +160,9 @@ exit code 0x11: the guest's kernel panicked";
         assert_eq!(found.addresses, [0x12_7cd0, 0x12_7cf0]);
         let build = found.build.unwrap().to_string();
         assert_eq!(build, "0fe102030405060708090a0b0c0d0eff");
-        assert_eq!(Backtrace::find(&lines[..5]), None);
+        assert_eq!(Backtrace::find(&lines[..4]), None);
         // A report of an older kernel, without its build.
-        let old = [&lines[..3], &lines[4..]].concat();
+        let old = [&lines[..2], &lines[3..]].concat();
         assert_eq!(Backtrace::find(&old).unwrap().build, None);
     }
 
