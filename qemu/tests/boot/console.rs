@@ -225,7 +225,8 @@ fn every_command_answers() {
     assert_eq!(ending, Some(Ending::Code(ExitCode::Panic)));
     let log = served.log();
     assert!(
-        log.iter().any(|l| l == "asked for on the console"),
+        log.iter()
+            .any(|l| l == "FATAL: panicked: asked for on the console"),
         "{log:?}"
     );
 }
