@@ -226,11 +226,9 @@ impl Stack {
         if self.internet.next().is_some_and(|next| next <= now) {
             self.give_up_pieces(host, now);
         }
-        if self.is_stalled() {
-            // Pages about the guest are written now.
-            self.context.service.stats = self.stats();
-            self.retry_stalled(host, now);
-        }
+        // Pages about the guest are written now, and what handlers say.
+        self.tally();
+        self.retry_stalled(host, now);
         let mut more = self.forget_records(now);
         more |= self.run_due(host, now);
         more |= self.go_on_draining(host, now);
@@ -287,7 +285,7 @@ impl Stack {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let mut stats = self.context.service.stats;
-        self.fill_in(&mut stats);
+        fill_in(&mut stats, &self.order, &self.time_wait, &self.context.wire);
         stats
     }
 
@@ -296,16 +294,22 @@ impl Stack {
         self.context.ethernet.ip_addrs().iter().copied()
     }
 
-    /// Brings the gauges and the link's counters into the figures that are shown.
-    fn fill_in(&self, stats: &mut Stats) {
-        let wire = &self.context.wire;
-        stats.half_open = self.order.len(HALF_OPEN) as u64;
-        stats.open = (self.order.len(IDLE) + self.order.len(BUSY) + self.order.len(CLOSING)) as u64;
-        stats.time_wait = self.time_wait.len() as u64;
-        stats.frames_out = wire.frames_out;
-        stats.bytes_out = wire.bytes_out;
-        stats.ring_full = wire.ring_full;
+    /// Brings the figures that are shown up to date.
+    fn tally(&mut self) {
+        let Context { wire, service, .. } = &mut self.context;
+        fill_in(&mut service.stats, &self.order, &self.time_wait, wire);
     }
+}
+
+/// Brings the gauges and the link's counters into the figures that are shown.
+#[inline]
+fn fill_in(stats: &mut Stats, order: &Order<4>, time_wait: &TimeWait, wire: &Wire) {
+    stats.half_open = order.len(HALF_OPEN) as u64;
+    stats.open = (order.len(IDLE) + order.len(BUSY) + order.len(CLOSING)) as u64;
+    stats.time_wait = time_wait.len() as u64;
+    stats.frames_out = wire.frames_out;
+    stats.bytes_out = wire.bytes_out;
+    stats.ring_full = wire.ring_full;
 }
 
 /// Another key, out of one.

@@ -208,7 +208,7 @@ fn the_pod_for_kubernetes_serves_and_drains() {
     guest.signal(Signal::TERM);
     let ended = guest.finish(STEP);
     assert!(ended.status.success(), "{ended:?}");
-    assert!(ended.stderr.contains("drained"), "{ended:?}");
+    assert!(ended.stderr.contains("it ended as asked"), "{ended:?}");
     forward.signal(Signal::TERM);
     forward.finish(STEP);
     // What its image is made of is what the build leaves.

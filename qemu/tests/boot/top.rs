@@ -152,7 +152,8 @@ fn top_tells_programs() {
         drop(load);
         served.stop();
         std::thread::sleep(Duration::from_millis(3500));
-        stream.signal(Signal::INT);
+        // Who is started in the background may ignore an interrupt.
+        stream.signal(Signal::TERM);
         let said = stream.finish(STEP).stdout;
         let lines: Vec<Value> = said
             .lines()
