@@ -454,6 +454,10 @@ impl Device {
                 self.link.send_to_client(bytes);
             }
             self.complete(queue, chain, 0);
+            if self.lane(queue).silent_until.is_some() {
+                // The rest of the batch would hide what was just done.
+                break;
+            }
         }
         self.announce(queue);
     }

@@ -91,11 +91,17 @@ pub fn survive(guest: &mut Guest, case: &Case) {
         Box::new(move || board.committed(fault, queue) >= before + least) as Box<dyn Fn() -> bool>
     };
     let counters: Vec<(Queue, &str)> = case.counter.iter().map(|c| (queue, *c)).collect();
-    trial(guest, &name, case.cost, case.within, &counters, begin);
+    // A swallowed kick that another one follows at once, as that of a question to the gateway may be,
+    // costs nothing: then once more.
+    let tries = if fault == Fault::SwallowKick { 6 } else { 1 };
+    let climbed = (0..tries).any(|_| trial(guest, &name, case.cost, case.within, &counters, begin));
+    assert!(climbed, "{name}: {counters:?} did not grow");
 }
 
-/// Does something to a serving guest and checks that it recovers. `begin` does it and gives what
+/// Does something to a serving guest and checks that it recovers. Whether all of the counters grew.
+/// `begin` does it and gives what
 /// says that it has happened: from then on the time is taken.
+#[must_use]
 pub fn trial(
     guest: &mut Guest,
     name: &str,
@@ -103,7 +109,7 @@ pub fn trial(
     within: Duration,
     counters: &[(Queue, &str)],
     begin: impl FnOnce(&mut Guest) -> Box<dyn Fn() -> bool>,
-) {
+) -> bool {
     let (mut busy, mut idle) = (guest.connect(), guest.connect());
     guest.no_descriptor_is_lost();
     let before = guest.stats();
@@ -140,7 +146,10 @@ pub fn trial(
     let mut told = String::new();
     for (queue, counter) in counters {
         let grown = growth(*queue, counter);
-        assert!(grown > 0, "{name}: {queue}.{counter} did not grow");
+        if grown == 0 {
+            guest.is_sound();
+            return false;
+        }
         told.push_str(&format!("  {queue}.{counter} +{grown}"));
     }
     if cost == Cost::NoReset && counters.is_empty() {
@@ -163,6 +172,7 @@ pub fn trial(
         recovery.as_millis(),
         busy_after.as_millis(),
     ));
+    true
 }
 
 /// Waits for the fault; when it was committed.

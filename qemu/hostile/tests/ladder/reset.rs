@@ -42,19 +42,33 @@ fn reset(setup: Setup) {
     for _ in 0..2 {
         let cost = Cost::Resets(1);
         let name = "device that resets itself";
-        trial(&mut guest, name, cost, RECOVERY, &RESETS, reset_itself);
+        assert!(trial(
+            &mut guest,
+            name,
+            cost,
+            RECOVERY,
+            &RESETS,
+            reset_itself
+        ));
         let name = "device that asks for a reset";
-        trial(&mut guest, name, cost, RECOVERY, &RESETS, ask_for_reset);
+        assert!(trial(
+            &mut guest,
+            name,
+            cost,
+            RECOVERY,
+            &RESETS,
+            ask_for_reset
+        ));
         let name = "interrupts after a reset";
         let counters = [(Queue::Rx, "resets"), (Queue::Rx, "spurious")];
-        trial(
+        assert!(trial(
             &mut guest,
             name,
             cost,
             RECOVERY,
             &counters,
             interrupt_after_reset,
-        );
+        ));
     }
     assert_eq!(guest.machine.qtest().read32(CARD + 8), 1);
     let serial = guest.machine.serial();
@@ -110,8 +124,22 @@ fn lose_link(setup: Setup) {
     });
     for _ in 0..2 {
         let cost = Cost::Resets(0);
-        trial(&mut guest, "link lost", cost, RECOVERY, &[], bounce_link);
-        trial(&mut guest, "back end lost", cost, RECOVERY, &[], hang_up);
+        assert!(trial(
+            &mut guest,
+            "link lost",
+            cost,
+            RECOVERY,
+            &[],
+            bounce_link
+        ));
+        assert!(trial(
+            &mut guest,
+            "back end lost",
+            cost,
+            RECOVERY,
+            &[],
+            hang_up
+        ));
     }
 }
 
