@@ -7,16 +7,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+. qemu/cargo-tool.sh
 # The version that deny.toml was written for.
-version=0.20.2
-tools=target/tools
-export PATH="$PWD/$tools/bin:$PATH"
-
-if ! cargo deny --version 2>/dev/null | grep -q " $version\$"; then
-    printf 'quartz: building cargo-deny %s into %s (some minutes, once)\n' "$version" "$tools" >&2
-    cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" "cargo-deny@$version"
-    rm -rf "$tools/build"
-fi
+cargo_tool deny 0.20.2
 
 # The lock file is what is looked at: it has to say what is built.
 cargo metadata --locked --format-version 1 >/dev/null

@@ -11,14 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=${1:?usage: qemu/sbom.sh FOLDER}
-version=0.5.9
-tools=target/tools
-export PATH="$PWD/$tools/bin:$PATH"
-if ! cargo cyclonedx --version 2>/dev/null | grep -q " $version\$"; then
-    printf 'quartz: building cargo-cyclonedx %s into %s (some minutes, once)\n' "$version" "$tools" >&2
-    cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" "cargo-cyclonedx@$version"
-    rm -rf "$tools/build"
-fi
+. qemu/cargo-tool.sh
+cargo_tool cyclonedx 0.5.9
 
 # It writes beside each Cargo.toml; so it works on a copy of what describes the sources.
 copy=$(mktemp -d)
