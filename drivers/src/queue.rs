@@ -265,9 +265,15 @@ impl<H: Hal> Queue<H> {
         bad
     }
 
+    /// Buffers that the device used and that were not taken in, if it is to be believed.
+    #[inline]
+    pub fn waiting(&self) -> u16 {
+        self.ring.load_used_idx().since(self.ledger.taken())
+    }
+
     /// Whether the device used buffers that were not taken in.
     pub fn has_used(&self) -> bool {
-        self.ring.load_used_idx() != self.ledger.taken()
+        self.waiting() != 0
     }
 
     /// Whether an interrupt is due with the next used buffer.
@@ -306,8 +312,7 @@ impl<H: Hal> Queue<H> {
 
     /// Buffers used since boot, taken in or not, if the device is to be believed.
     pub fn used(&self) -> u64 {
-        let waiting = self.ring.load_used_idx().since(self.ledger.taken());
-        self.ledger.harvested() + u64::from(waiting)
+        self.ledger.harvested() + u64::from(self.waiting())
     }
 
     /// Used buffers taken in since boot.

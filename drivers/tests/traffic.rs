@@ -124,6 +124,28 @@ fn one_kick_per_batch() {
 }
 
 #[test]
+fn many_frames_are_announced_twice_where_that_is_wanted() {
+    for (name, attributes) in devices() {
+        let rig = Rig::notifying_twice(attributes, 64, 8);
+        let mut rig = rig.expect("the device is fine");
+        rig.settle();
+        for (frames, kicks) in [(7, 1), (8, 2), (40, 2)] {
+            let before = rig.host.state().kicks[1];
+            for number in 0..frames {
+                rig.send(&frame(number));
+            }
+            rig.net.flush();
+            rig.net.flush();
+            let kicked = rig.host.state().kicks[1] - before;
+            assert_eq!(kicked, kicks, "{name}, {frames} frames");
+            rig.settle();
+        }
+        assert_eq!(rig.host.state().sent.len(), 55, "{name}");
+        rig.assert_whole();
+    }
+}
+
+#[test]
 fn an_awake_device_is_not_kicked() {
     for (name, attributes) in devices() {
         let mut rig = rig(&attributes, 64);

@@ -11,6 +11,7 @@ use crate::memory::heap;
 use crate::reflect;
 use crate::tap::Tap;
 use core::fmt::Write;
+use core::ops::RangeInclusive;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use quartz_abi::blackbox::NO_QUEUE;
@@ -22,8 +23,10 @@ use quartz_net::{Host, Instant, Outgoing, Snapshot, Stack};
 use virtio_drivers::transport::mmio::MmioTransport;
 use x86_64::instructions::interrupts as cpu_interrupts;
 
-/// Frames taken in before the loop looks at timers and the console again.
-const BUDGET: usize = 64;
+/// Frames taken in before their answers are sent and the loop looks at timers and the console
+/// again: half of those that wait, within these bounds. The host works at one half while the guest
+/// works at the other; fewer at once would cost more notifications than that is worth.
+const BUDGET: RangeInclusive<usize> = 32..=64;
 /// Time between two looks at the invariants of the rings while frames come and go, in microseconds.
 const TICK_US: u64 = 100_000;
 
@@ -201,8 +204,10 @@ impl Machine {
     #[optimize(speed)]
     fn turn(&mut self, console: &mut Console) -> bool {
         let now = clock::now();
+        let half = usize::from(self.nic.device.waiting()) / 2;
+        let budget = half.clamp(*BUDGET.start(), *BUDGET.end());
         let mut frames = 0;
-        while frames < BUDGET && !self.deaf {
+        while frames < budget && !self.deaf {
             let Some(frame) = self.nic.device.harvest() else {
                 break;
             };
@@ -240,7 +245,7 @@ impl Machine {
         if self.draining && self.stack.drained() {
             console::drained();
         }
-        frames == BUDGET || pending || console.due
+        frames == budget || pending || console.due
     }
 
     /// The slow look at everything. The driver says when it wants the next.

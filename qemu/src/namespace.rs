@@ -39,6 +39,16 @@ pub fn loopback() -> Result<(), NamespaceError> {
     ip("link set lo up")
 }
 
+/// Has new TCP connections of the host use Reno, which every namespace may choose, whatever the
+/// host's own choice is: BBR sets a timer for each segment, which a figure should not depend on.
+///
+/// # Errors
+/// The system refuses.
+pub fn reno() -> Result<(), NamespaceError> {
+    const FILE: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+    fs::write(FILE, "reno").map_err(|error| NamespaceError(format!("{FILE}: {error}")))
+}
+
 /// Makes a tap with the host at `address`, in a network of 256 addresses.
 ///
 /// # Errors

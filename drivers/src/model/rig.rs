@@ -13,7 +13,7 @@ use std::vec::Vec;
 /// Time between two ticks of the kernel, in microseconds.
 pub const TICK_US: u64 = 100_000;
 
-/// Frames that the kernel takes in per turn.
+/// Most frames that the kernel takes in per turn.
 const BUDGET: usize = 64;
 
 /// Lines live for ever, as in a kernel; those of rigs that are gone are used again.
@@ -72,11 +72,30 @@ impl Rig {
         rx_size: u16,
         tx_size: u16,
     ) -> Result<Rig, NetError> {
+        Rig::configured(host, transport, [rx_size, tx_size], None)
+    }
+
+    /// A driver that notifies twice of `from` frames and more.
+    ///
+    /// # Errors
+    /// The driver refuses the device.
+    pub fn notifying_twice(attributes: Attributes, size: u16, from: u16) -> Result<Rig, NetError> {
+        let (host, transport) = Model::new(attributes);
+        Rig::configured(host, transport, [size; 2], Some(from))
+    }
+
+    fn configured(
+        host: Model,
+        transport: ModelTransport,
+        [rx_size, tx_size]: [u16; 2],
+        twice_from: Option<u16>,
+    ) -> Result<Rig, NetError> {
         let line = take_line();
         let config = NetConfig {
             rx_size,
             tx_size,
             fence: || fence(SeqCst),
+            twice_from,
             address: super::memory::lend,
         };
         let net = VirtioNet::new(transport, line, config).inspect_err(|_| give_line(line))?;

@@ -22,6 +22,18 @@ pub fn has_rdrand() -> bool {
     __cpuid(1).ecx & (1 << 30) != 0
 }
 
+/// Whether QEMU's translator (TCG) executes this.
+pub fn is_translated() -> bool {
+    /// Leaf of the hypervisor's name, if leaf 1 says that there is one (ECX bit 31).
+    const HYPERVISOR: u32 = 0x4000_0000;
+    if __cpuid(1).ecx & (1 << 31) == 0 {
+        return false;
+    }
+    let name = __cpuid(HYPERVISOR);
+    let words = [name.ebx, name.ecx, name.edx].map(u32::to_le_bytes);
+    words.as_flattened() == b"TCGTCGTCGTCG"
+}
+
 /// Lets AVX2 be used, if the processor has it. Whether it has.
 pub fn enable_avx2() -> bool {
     /// CPUID leaf 1, ECX: XSAVE and AVX (Intel SDM 1, 14.3).

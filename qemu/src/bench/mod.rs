@@ -108,6 +108,7 @@ pub fn main(args: &BenchArgs) -> Result<(), Error> {
         return Err(namespace::enter().into());
     }
     namespace::loopback()?;
+    namespace::reno()?;
     let kit = kit(
         &args.out,
         args.kernel.as_deref(),
