@@ -1,6 +1,7 @@
 //! How a connection begins, without smoltcp: the SYN|ACK, its repetitions, and the acknowledgement.
 
-use super::{Flow, IDLE, Stage};
+use super::patience::IDLE;
+use super::{Flow, Stage};
 use crate::context::Context;
 use crate::frame::{self, Head, OPTIONS};
 use crate::host::Host;

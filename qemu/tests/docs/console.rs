@@ -46,7 +46,7 @@ fn commands_of_the_console_exist_and_its_page_names_all() {
     }
     tell(
         &complaints,
-        "kernel/console/src/command.rs has the table of commands.",
+        "kernel/console/src/command/table.rs has the table of commands.",
     );
 }
 
@@ -78,6 +78,6 @@ fn the_list_of_commands_is_what_the_console_says() {
     assert_eq!(
         told.text.trim_end(),
         format!("quartz> help\n{real}").trim_end(),
-        "{path} shows what `help` says: kernel/console/src/command.rs"
+        "{path} shows what `help` says: kernel/console/src/command/table.rs"
     );
 }
