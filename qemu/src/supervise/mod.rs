@@ -40,7 +40,8 @@ pub mod window;
 use crate::cli::SuperviseArgs;
 use crate::error::Error;
 use crate::outcome;
-use config::{Config, check_name};
+use crate::service;
+use config::Config;
 use metrics::Metrics;
 use places::Places;
 use record::Record;
@@ -59,7 +60,7 @@ use supervisor::{End, Message, Supervisor};
 /// # Errors
 /// The configuration is refused, or the guest was given up.
 pub fn main(args: &SuperviseArgs) -> Result<(), Error> {
-    check_name(&args.name)?;
+    service::exists(&args.name)?;
     // Taken before the file can be replaced: a new version lies under the same name.
     let program = env::current_exe().map_err(Error::system("cannot find this program"))?;
     let places = Places::of(&args.name);

@@ -167,6 +167,7 @@ fn guests_that_are_not_there_are_told_with_those_that_are() {
         &["upgrade", "www", "--site", "x"],
         &["console", "www"],
         &["autopsy", "www"],
+        &["supervise", "www"],
     ] {
         let mut command = quartz();
         let said = fails(command.args(words).env("QUARTZ_ROOT", root.path()), 1);
