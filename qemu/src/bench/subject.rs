@@ -207,8 +207,7 @@ impl Kit {
             return;
         }
         // Linux notifies once, for which QEMU's default is made. With `tx=timer` under the
-        // translator, which leaves Linux' fences out, it loses a notification within a minute and
-        // never sends again.
+        // translator, which leaves Linux' fences out, it stops sending within a minute, for good.
         machine.notifies_twice = false;
         machine.kernel = self.peers.join(PEERS_KERNEL);
         let image = self.peers.join(format!("{}.img", subject.name()));
