@@ -122,7 +122,9 @@ impl Line {
             let mut buffer = [0; 4096];
             let n = self.stream.read(&mut buffer).map_err(waiting())?;
             if n == 0 {
-                return Err(Error::Refused("the guest has gone".into()));
+                return Err(Error::Refused(
+                    "the guest has gone, or this program was too slow for it".into(),
+                ));
             }
             self.bytes.extend(&buffer[..n]);
         }

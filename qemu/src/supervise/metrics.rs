@@ -26,6 +26,8 @@ pub struct Metrics {
     pub upgrades: AtomicU64,
     /// Successors that did not.
     pub upgrades_failed: AtomicU64,
+    /// Consoles that did not read what the guest said.
+    pub consoles_let_go: AtomicU64,
     /// Gauge: 1 while the guest answers.
     pub healthy: AtomicU64,
     /// Gauge: what the last answer on the clients' path took, in microseconds.
@@ -48,7 +50,7 @@ impl Metrics {
         *self.admin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn all(&self) -> [Figure; 10] {
+    fn all(&self) -> [Figure; 11] {
         let n = |value: &AtomicU64| value.load(Relaxed);
         let counter = |name, help, value| (name, "counter", help, n(value), 1);
         [
@@ -75,6 +77,11 @@ impl Metrics {
                 "upgrades_failed_total",
                 "Successors that did not take over.",
                 &self.upgrades_failed,
+            ),
+            counter(
+                "consoles_let_go_total",
+                "Consoles that did not read what the guest said.",
+                &self.consoles_let_go,
             ),
             (
                 "healthy",

@@ -394,6 +394,7 @@ impl Supervisor {
             &instance,
             reachable(self.config.listen),
             Duration::from_millis(self.config.interval),
+            Arc::clone(&self.metrics),
             move |news| {
                 // The loop has ended: so will this thread.
                 let _ = sender.send(Message::News(number, news));

@@ -5,6 +5,7 @@ use super::evidence::Evidence;
 use super::instance::Instance;
 use super::life::Millis;
 use super::listeners::Listeners;
+use super::metrics::Metrics;
 use super::process::now;
 use crate::guest::Ending;
 use crate::http;
@@ -31,6 +32,8 @@ use std::time::{Duration, Instant};
 const EAGER: Duration = Duration::from_millis(50);
 /// How often the log is looked at for what was heard, which QEMU writes a moment later.
 const LAG: Duration = Duration::from_millis(10);
+/// How often who is late at the serial line is offered what it has still to take.
+const OFFER: Duration = Duration::from_millis(10);
 /// How long a question on the monitor may take.
 const QUERY: Duration = Duration::from_millis(1500);
 /// How often the end of a thread is looked for, and lost sockets are tried again.
@@ -127,6 +130,7 @@ impl Watch {
         instance: &Instance,
         public: SocketAddr,
         interval: Duration,
+        metrics: Arc<Metrics>,
         tell: impl Fn(News) + Send + Clone + 'static,
     ) -> io::Result<Watch> {
         let (errands, queue) = channel();
@@ -138,7 +142,7 @@ impl Watch {
                 sent: Arc::default(),
             },
             typing: Arc::default(),
-            listeners: Arc::default(),
+            listeners: Arc::new(Listeners::new(metrics)),
             journal: Journal::new(false),
         };
         let known = watch.seed(instance);
@@ -427,15 +431,17 @@ impl Serial {
             };
             self.type_on(stream.try_clone().ok());
             let mut buffer = [0; 4096];
+            let mut late = false;
             while !over.load(Relaxed) {
-                let look = Some(Instant::now() + LOOK);
+                let look = Some(Instant::now() + if late { OFFER } else { LOOK });
                 if !wait_any(&[stream.as_fd()], look).is_ok_and(|ready| ready[0]) {
+                    late = self.listeners.tell(b"");
                     self.cut_log();
                     continue;
                 }
                 match stream.read(&mut buffer) {
                     Ok(n) if n > 0 => {
-                        self.listeners.tell(&buffer[..n]);
+                        late = self.listeners.tell(&buffer[..n]);
                         for &byte in &buffer[..n] {
                             let Some(heard) = &mut first else {
                                 self.take(byte, &mut line, evidence);
