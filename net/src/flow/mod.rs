@@ -263,10 +263,7 @@ impl Flow {
         match self.has_the_word() {
             false => {}
             true => {
-                let mut ear = Ear(match self.awake {
-                    true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
-                    false => None,
-                });
+                let mut ear = ear(self.awake, &mut self.set, self.handle);
                 let service = &mut context.service;
                 let served = service.stats.requests_served;
                 let mut outbox = Outbox::new(&mut self.queue, &mut context.blocks);
@@ -321,10 +318,7 @@ impl Flow {
 
     /// Ends an idle connection in order. `run` sends it.
     pub fn close(&mut self) {
-        let mut ear = Ear(match self.awake {
-            true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
-            false => None,
-        });
+        let mut ear = ear(self.awake, &mut self.set, self.handle);
         self.conn.close(&mut ear);
     }
 
@@ -345,4 +339,9 @@ impl Flow {
     fn socket(&mut self) -> &mut Socket<'static> {
         self.set.get_mut::<Socket<'static>>(self.handle)
     }
+}
+
+/// What a connection hears with. Of the flow it borrows the socket alone.
+fn ear<'a>(awake: bool, set: &'a mut SocketSet<'static>, handle: SocketHandle) -> Ear<'a, 'static> {
+    Ear(awake.then(|| set.get_mut::<Socket<'static>>(handle)))
 }

@@ -1,10 +1,9 @@
 //! What a connection waits for, and for how long.
 
-use super::{Flow, Stage};
+use super::{Flow, Stage, ear};
 use crate::context::Context;
 use crate::deadlines::earlier;
-use crate::http::{Ear, Wait};
-use smoltcp::socket::tcp::Socket;
+use crate::http::Wait;
 use smoltcp::time::{Duration, Instant};
 
 /// How long a handshake may take.
@@ -60,10 +59,7 @@ impl Flow {
     }
 
     fn give_up(&mut self) -> bool {
-        let mut ear = Ear(match self.awake {
-            true => Some(self.set.get_mut::<Socket<'_>>(self.handle)),
-            false => None,
-        });
+        let mut ear = ear(self.awake, &mut self.set, self.handle);
         self.conn.give_up(&mut ear)
     }
 

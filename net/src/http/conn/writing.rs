@@ -22,12 +22,7 @@ impl Conn {
         scene: &mut Scene<'_>,
     ) -> bool {
         self.deferred = false;
-        self.keep &= !scene.service.health.draining;
-        let form = Form {
-            head_only: self.head_only,
-            keep: self.keep,
-            old: self.old,
-        };
+        let form = self.form(scene);
         let written = response::write_file(choice, form, outbox, scene);
         if written {
             scene.service.stats.answered(200);
@@ -54,12 +49,7 @@ impl Conn {
         if self.deferred {
             return false;
         }
-        self.keep &= !scene.service.health.draining;
-        let form = Form {
-            head_only: self.head_only,
-            keep: self.keep,
-            old: self.old,
-        };
+        let form = self.form(scene);
         let written = match self.answer {
             Answer::Handler(_) | Answer::Finished(_) => {
                 self.write_handled(form, ear, outbox, scene)
@@ -74,6 +64,16 @@ impl Conn {
         self.state = State::Content;
         scene.service.stats.answered(written.code);
         true
+    }
+
+    /// How the answer is to be written. A guest that drains keeps no connection.
+    fn form(&mut self, scene: &Scene<'_>) -> Form {
+        self.keep &= !scene.service.health.draining;
+        Form {
+            head_only: self.head_only,
+            keep: self.keep,
+            old: self.old,
+        }
     }
 
     /// Has a handler answer, when nothing of an earlier answer is left.
