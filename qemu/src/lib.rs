@@ -35,6 +35,7 @@
 pub mod accelerator;
 pub mod append;
 pub mod autopsy;
+mod backlog;
 pub mod backtrace;
 pub mod bench;
 pub mod cli;

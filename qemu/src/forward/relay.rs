@@ -1,8 +1,9 @@
 //! One connection: a client on one side, a guest on the other, bounded buffers between.
 
 use super::exchange::Exchange;
+use crate::backlog::write_out;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -320,19 +321,6 @@ impl Relay {
         self.guest = Guest::None(now);
         Fate::Live
     }
-}
-
-fn write_out(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match stream.write(buffer) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => drop(buffer.drain(..n)),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
 
 /// Begins a connection; it is made when the socket can be written to.

@@ -1,7 +1,9 @@
 //! Who listens at a guest's serial line, beside its supervisor.
 
 use super::metrics::Metrics;
-use std::io::{self, ErrorKind, Write};
+use crate::backlog::write_out;
+use crate::outcome;
+use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering::Relaxed;
@@ -60,18 +62,16 @@ impl Listeners {
     pub fn tell(&self, bytes: &[u8]) -> bool {
         let mut all = self.lock();
         all.retain_mut(|listener| {
-            let stays = listener.take(bytes);
-            if listener.backlog.len() > BACKLOG {
-                self.metrics.consoles_let_go.fetch_add(1, Relaxed);
-                let _ = writeln!(
-                    io::stderr().lock(),
-                    "a console did not read what the guest said, and was let go"
-                );
-                // Whoever reads on must not wait for more.
-                let _ = listener.stream.shutdown(Shutdown::Both);
-                return false;
+            listener.backlog.extend(bytes);
+            let open = write_out(&mut listener.stream, &mut listener.backlog).is_ok();
+            if listener.backlog.len() <= BACKLOG {
+                return open;
             }
-            stays
+            self.metrics.consoles_let_go.fetch_add(1, Relaxed);
+            outcome::say(&"a console did not read what the guest said, and was let go");
+            // Whoever reads on must not wait for more.
+            let _ = listener.stream.shutdown(Shutdown::Both);
+            false
         });
         all.iter().any(|listener| !listener.backlog.is_empty())
     }
@@ -79,26 +79,6 @@ impl Listeners {
     fn lock(&self) -> MutexGuard<'_, Vec<Listener>> {
         // A list of whole listeners between any two statements.
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Listener {
-    /// Passes on what waits and these bytes, as far as the stream takes them; whether it is open.
-    fn take(&mut self, bytes: &[u8]) -> bool {
-        self.backlog.extend(bytes);
-        let mut sent = 0;
-        let open = loop {
-            if sent == self.backlog.len() {
-                break true;
-            }
-            match self.stream.write(&self.backlog[sent..]) {
-                Ok(n) => sent += n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break error.kind() == ErrorKind::WouldBlock,
-            }
-        };
-        self.backlog.drain(..sent);
-        open
     }
 }
 

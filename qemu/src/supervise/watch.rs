@@ -423,7 +423,12 @@ impl Serial {
         let mut line = Vec::new();
         // The first line that is heard, as long as it is not whole.
         let mut first = Some(Vec::new());
-        while !over.load(Relaxed) {
+        loop {
+            // The last words of a guest that has gone are for those who are late, too.
+            self.listeners.tell(b"");
+            if over.load(Relaxed) {
+                return;
+            }
             // QEMU takes some time to serve it; and one that stands still never does.
             let Ok(mut stream) = dial(&self.socket) else {
                 thread::sleep(EAGER);
@@ -536,6 +541,52 @@ fn dial(path: &Path) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn who_is_late_hears_the_last_words_of_a_guest() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("serial.sock");
+        let guest = UnixListener::bind(&socket).unwrap();
+        let serial = Arc::new(Serial {
+            socket,
+            log: folder.path().join("serial.log"),
+            typing: Arc::default(),
+            listeners: Arc::new(Listeners::new(Arc::default())),
+            journal: Journal::new(false),
+            known: 0,
+        });
+        let (mut near, far) = UnixStream::pair().unwrap();
+        serial.listeners.add(far).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let thread = thread::spawn({
+            let (serial, over) = (Arc::clone(&serial), Arc::clone(&over));
+            move || serial.listen(&over, &Mutex::default())
+        });
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let served = |is: bool| {
+            while serial.typing.lock().unwrap().is_some() != is {
+                assert!(Instant::now() < deadline, "served: {is}");
+                thread::sleep(LAG);
+            }
+        };
+        let (mut line, _) = guest.accept().unwrap();
+        served(true);
+        // More than a socket holds, in lines that the journal passes over. The guest says them and
+        // goes for ever; nobody has read anything by then.
+        let said = format!("pcap 0 {}\n", "x".repeat(1016)).repeat(1024);
+        drop(guest);
+        line.write_all(said.as_bytes()).unwrap();
+        drop(line);
+        served(false);
+        near.set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut heard = vec![0; said.len()];
+        near.read_exact(&mut heard).unwrap();
+        assert!(heard == said.as_bytes());
+        over.store(true, Relaxed);
+        thread.join().unwrap();
+    }
 
     #[test]
     fn what_was_said_before_anybody_listened_is_in_the_log() {
